@@ -1,0 +1,60 @@
+"""The one shield: work that a cancellation must not part from its record.
+
+anyio's shields hold against anyio's scopes only; `Task.cancel()` and
+`asyncio.timeout` go straight through them, and that is how users cancel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import anyio
+
+from aioelasticluster.errors import UnknownOutcomeError
+
+T = TypeVar("T")
+
+
+async def finish(work: Coroutine[Any, Any, T], *, patience: float) -> T:
+    """Run work to its end even when cancelled, but no longer than patience (s).
+
+    A cancellation is remembered and raised when the work has ended. When patience
+    runs out the work is cancelled and `UnknownOutcomeError` is raised.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    deadline = loop.time() + patience
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        left = deadline - loop.time()
+        if left <= 0:
+            await _abandon(task)
+            raise UnknownOutcomeError(
+                f"gave up after {patience:.0f} s; what was under way may have happened"
+            ) from cancelled
+        try:
+            # The anyio shield is needed too: without it a cancelled anyio scope
+            # delivers its cancellation at every turn and this loop would spin.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = cancelled or error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # mark as seen: the cancellation is what is raised
+        raise cancelled
+    return task.result()
+
+
+async def _abandon(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and give it one turn, so that it does not outlive its caller."""
+    task.cancel()
+    try:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait({task}, timeout=1.0)
+    except asyncio.CancelledError:
+        pass
+    if task.done() and not task.cancelled():
+        task.exception()

@@ -1,0 +1,76 @@
+"""A resource that its users share on one loop: the first opens, the last closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from aioelasticluster._aio.finish import finish
+
+T = TypeVar("T")
+
+#: How long (seconds) opening or closing may go on after a cancellation.
+PATIENCE = 30.0
+
+
+class _Entry(Generic[T]):
+    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
+        self.manager = manager
+        self.users = 0
+        self.lock = asyncio.Lock()
+        self.value: T | None = None
+        self.opened = False
+
+
+class Shared(Generic[T]):
+    """Opens a context manager on first use and closes it after the last.
+
+    Each event loop has its own, so the same object serves one `asyncio.run` after
+    another. The manager is entered and left in tasks of its own: it must not hold
+    a cancel scope or a task group.
+    """
+
+    def __init__(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._factory = factory
+        self._entries: WeakKeyDictionary[asyncio.AbstractEventLoop, _Entry[T]] = (
+            WeakKeyDictionary()
+        )
+
+    @property
+    def users(self) -> int:
+        """How many users there are on the running loop."""
+        entry = self._entries.get(asyncio.get_running_loop())
+        return entry.users if entry else 0
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[T]:
+        """Share the resource for the block; a cancellation never leaves it open."""
+        loop = asyncio.get_running_loop()
+        entry = self._entries.get(loop)
+        if entry is None:
+            entry = self._entries[loop] = _Entry(self._factory())
+        entry.users += 1
+        try:
+            await finish(self._open(entry), patience=PATIENCE)
+            assert entry.value is not None
+            yield entry.value
+        finally:
+            entry.users -= 1
+            if entry.users == 0:
+                self._entries.pop(loop, None)
+                await finish(self._close(entry), patience=PATIENCE)
+
+    async def _open(self, entry: _Entry[T]) -> None:
+        async with entry.lock:
+            if not entry.opened:
+                entry.value = await entry.manager.__aenter__()
+                entry.opened = True
+
+    async def _close(self, entry: _Entry[T]) -> None:
+        async with entry.lock:
+            if entry.opened:
+                entry.opened = False
+                await entry.manager.__aexit__(None, None, None)

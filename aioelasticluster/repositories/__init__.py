@@ -1,0 +1,1 @@
+"""Where clusters are recorded: one contract, one adapter a file."""

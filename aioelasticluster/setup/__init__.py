@@ -1,0 +1,1 @@
+"""How instances become a cluster: one contract, one adapter a file."""

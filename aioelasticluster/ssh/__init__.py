@@ -1,0 +1,1 @@
+"""How nodes are reached: keys, host keys, probes and connections."""
