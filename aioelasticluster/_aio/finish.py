@@ -42,19 +42,23 @@ async def finish(work: Coroutine[Any, Any, T], *, patience: float) -> T:
         except asyncio.CancelledError as error:
             cancelled = cancelled or error
     if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # mark as seen: the cancellation is what is raised
+        _seen(task)  # the cancellation is what is raised
         raise cancelled
     return task.result()
 
 
 async def _abandon(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and give it one turn, so that it does not outlive its caller."""
+    """Cancel a task and give it a second, so that it does not outlive its caller."""
+    task.add_done_callback(_seen)
     task.cancel()
     try:
         with anyio.CancelScope(shield=True):
             await asyncio.wait({task}, timeout=1.0)
     except asyncio.CancelledError:
-        pass
-    if task.done() and not task.cancelled():
+        pass  # the caller raises that the outcome is unknown, which says more
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Mark a task's exception as seen: nobody is left who could raise it."""
+    if not task.cancelled():
         task.exception()

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 def backoff(first: float, longest: float, *, factor: float = 1.6) -> Iterator[float]:
     """Yield growing pauses (seconds) with 20 % of jitter, for ever."""
-    pause = first
+    pause = min(first, longest)
     while True:
         yield pause * random.uniform(0.8, 1.2)
         pause = min(longest, pause * factor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from aioelasticluster._aio.finish import finish
@@ -17,12 +17,11 @@ PATIENCE = 30.0
 
 
 class _Entry(Generic[T]):
-    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
-        self.manager = manager
+    def __init__(self) -> None:
         self.users = 0
         self.lock = asyncio.Lock()
+        self.manager: AbstractAsyncContextManager[T] | None = None
         self.value: T | None = None
-        self.opened = False
 
 
 class Shared(Generic[T]):
@@ -47,16 +46,20 @@ class Shared(Generic[T]):
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[T]:
-        """Share the resource for the block; a cancellation never leaves it open."""
+        """Share the resource for the block; a cancellation never leaves it open.
+
+        Whoever finds it not open tries to open it: one user's failure to do so is
+        not the next one's.
+        """
         loop = asyncio.get_running_loop()
         entry = self._entries.get(loop)
         if entry is None:
-            entry = self._entries[loop] = _Entry(self._factory())
+            entry = self._entries[loop] = _Entry()
         entry.users += 1
         try:
-            await finish(self._open(entry), patience=PATIENCE)
-            assert entry.value is not None
-            yield entry.value
+            if entry.manager is None:
+                await finish(self._open(entry), patience=PATIENCE)
+            yield cast("T", entry.value)
         finally:
             entry.users -= 1
             if entry.users == 0:
@@ -65,12 +68,13 @@ class Shared(Generic[T]):
 
     async def _open(self, entry: _Entry[T]) -> None:
         async with entry.lock:
-            if not entry.opened:
-                entry.value = await entry.manager.__aenter__()
-                entry.opened = True
+            if entry.manager is None:
+                manager = self._factory()
+                entry.value = await manager.__aenter__()
+                entry.manager = manager
 
     async def _close(self, entry: _Entry[T]) -> None:
         async with entry.lock:
-            if entry.opened:
-                entry.opened = False
-                await entry.manager.__aexit__(None, None, None)
+            if entry.manager is not None:
+                manager, entry.manager = entry.manager, None
+                await manager.__aexit__(None, None, None)

@@ -5,8 +5,9 @@ A reader refuses a schema newer than its own rather than guess.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -89,10 +90,12 @@ def record_to_plain(record: ClusterRecord) -> dict[str, Any]:
 def record_from_plain(plain: Mapping[str, Any]) -> ClusterRecord:
     """Read a whole record; raise `RepositoryError` for what is not one."""
     try:
+        # The head first: it knows whether the rest can be understood.
+        head = head_from_plain(plain["head"])
         nodes = [node_from_plain(node) for node in plain["nodes"]]
         orders = [order_from_plain(order) for order in plain["orders"]]
         return ClusterRecord(
-            head=head_from_plain(plain["head"]),
+            head=head,
             nodes={node.name: node for node in nodes},
             orders={order.token: order for order in orders},
         )
@@ -100,9 +103,20 @@ def record_from_plain(plain: Mapping[str, Any]) -> ClusterRecord:
         raise RepositoryError(f"this is not a cluster's record: {fault}") from fault
 
 
+def plan_digest(nodes: Iterable[NodeRecord]) -> str:
+    """Return a digest that two plans share only if they ask for the same nodes."""
+    plan = sorted((node.name, _shallow(node.spec)) for node in nodes)
+    text = json.dumps(plan, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 def check_plain(field: str, value: object) -> None:
     """Raise `TypeError` unless JSON can hold the value and give it back unchanged."""
-    if json.loads(json.dumps(value)) != value:
+    try:
+        plain = json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError, RecursionError):
+        plain = False
+    if not plain:
         raise TypeError(f"{field} must be plain data, not {value!r}")
 
 

@@ -4,45 +4,50 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from string import digits
 
 from aioelasticluster.errors import ConfigurationError
 
-_KIND = re.compile(r"[a-z0-9-]*[a-z-]+", re.IGNORECASE)
-_HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
-_NUMBERED = re.compile(r"(.*?)(\d+)")
-_GROUP = re.compile(r"([^\[\],]+)(?:\[([0-9,-]+)\])?(?:,|$)")
+#: A host name may have 63 characters, but a tag that has to hold it only 60.
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,58}[A-Za-z0-9])?")
+_NUMBERED = re.compile(r"(.*?)([0-9]+)")
+_GROUP = re.compile(r"([^\[\],]+)(?:\[([0-9]+(?:[,-][0-9]+)*)\])?")
+
+#: No order has as many nodes; a list of names may come from anybody's tags.
+_LONGEST_RANGE = 100_000
 
 
 def check_cluster_name(name: str) -> None:
     """Raise `ConfigurationError` unless the name can be part of a host name."""
-    if not _HOST.fullmatch(name):
-        raise ConfigurationError(
-            "name",
-            name,
-            "not a host name",
-            "Use letters, digits and hyphens, 63 at most",
-        )
+    _check_host(name)
 
 
 def check_kind(kind: str) -> None:
     """Raise `ConfigurationError` for a kind that node names cannot be built on."""
-    if not _KIND.fullmatch(kind) or not _HOST.fullmatch(kind + "0"):
+    stem = kind.rstrip(digits)
+    if stem != kind or not _HOST.fullmatch(f"{kind}00000"):
+        example = stem if _HOST.fullmatch(f"{stem}00000") else "compute"
         raise ConfigurationError(
             "kind",
             kind,
-            "a kind has letters, digits and hyphens and does not end in a digit",
-            f"Try {kind.rstrip('0123456789') or 'compute'!r}",
+            "a kind has letters, digits and hyphens, 55 at most, begins with a letter "
+            "or digit and does not end in a digit",
+            f"Try {example!r}",
         )
 
 
 def check_node_name(name: str) -> None:
     """Raise `ConfigurationError` unless the name is a host name."""
+    _check_host(name)
+
+
+def _check_host(name: str) -> None:
     if not _HOST.fullmatch(name):
         raise ConfigurationError(
             "name",
             name,
             "not a host name",
-            "Use letters, digits and hyphens, 63 at most",
+            "Use letters, digits and inner hyphens, 60 characters at most",
         )
 
 
@@ -67,27 +72,31 @@ def index_of(name: str) -> int:
 
 
 def format_hostlist(names: Iterable[str]) -> str:
-    """Write names as a hostlist: `compute[001-003,007],login`."""
-    groups: dict[tuple[str, int], list[int]] = {}
-    plain: list[str] = []
+    """Write names as a hostlist, in their order: `compute[001-003,007],login`.
+
+    The order is kept, since an instance finds its name by its place in the list.
+    """
+    groups: list[tuple[str, int, list[int]]] = []
     for name in names:
-        if numbered := _NUMBERED.fullmatch(name):
-            groups.setdefault((numbered[1], len(numbered[2])), []).append(
-                int(numbered[2])
-            )
+        numbered = _NUMBERED.fullmatch(name)
+        prefix, number = numbered.groups() if numbered else (name, "")
+        if groups and number and groups[-1][:2] == (prefix, len(number)):
+            groups[-1][2].append(int(number))
         else:
-            plain.append(name)
-    parts = [
-        f"{prefix}[{_ranges(sorted(numbers), width)}]"
-        if len(numbers) > 1
-        else f"{prefix}{numbers[0]:0{width}d}"
-        for (prefix, width), numbers in groups.items()
-    ]
-    return ",".join(parts + plain)
+            groups.append((prefix, len(number), [int(number)] if number else []))
+    return ",".join(_group(*group) for group in groups)
+
+
+def _group(prefix: str, width: int, numbers: list[int]) -> str:
+    """Write the names of one prefix: `login`, `compute007`, `compute[001-003]`."""
+    if len(numbers) > 1:
+        return f"{prefix}[{_ranges(numbers, width)}]"
+
+    return prefix + "".join(f"{number:0{width}d}" for number in numbers)
 
 
 def _ranges(numbers: list[int], width: int) -> str:
-    """Write sorted numbers as `001-003,007`."""
+    """Write numbers as `001-003,007`."""
     runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
@@ -101,16 +110,28 @@ def _ranges(numbers: list[int], width: int) -> str:
 
 
 def parse_hostlist(text: str) -> tuple[str, ...]:
-    """Read a hostlist back; the order is that of `format_hostlist`'s groups."""
+    """Read a hostlist back, in its order; raise `ValueError` if it is not one."""
     names: list[str] = []
-    for prefix, ranges in _GROUP.findall(text):
-        if not ranges:
-            names.append(prefix)
-            continue
-        for part in ranges.split(","):
-            low, _, high = part.partition("-")
-            names += [
-                f"{prefix}{number:0{len(low)}d}"
-                for number in range(int(low), int(high or low) + 1)
-            ]
+    place = 0
+    while place < len(text):
+        group = _GROUP.match(text, place)
+        if group is None or text[group.end() : group.end() + 1] not in ("", ","):
+            raise ValueError(f"not a list of node names: {text!r}")
+
+        names += _members(group[1], group[2])
+        place = group.end() + 1
     return tuple(names)
+
+
+def _members(prefix: str, ranges: str | None) -> Iterator[str]:
+    if ranges is None:
+        yield prefix
+        return
+
+    for part in ranges.split(","):
+        low, _, high = part.partition("-")
+        if int(high or low) - int(low) > _LONGEST_RANGE:
+            raise ValueError(f"not a range of node names: {part!r}")
+
+        for number in range(int(low), int(high or low) + 1):
+            yield f"{prefix}{number:0{len(low)}d}"

@@ -95,13 +95,21 @@ class AdapterSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterHead:
-    """What is known of a cluster apart from its nodes and orders."""
+    """What is known of a cluster apart from its nodes and orders.
+
+    `plan` is the digest of the nodes that the user's program planned, by which a
+    program that runs again recognises its cluster; `owner` is the process that first
+    launched it, `kept` says that leaving the block was not to stop it.
+    """
 
     id: str
     name: str
     target: Target = Target.RUNNING
     repository: str = ""
     identity: str = ""
+    plan: str = ""
+    owner: str = ""
+    kept: bool = False
     attempt: int = 0
     created: float = 0.0
     provider: AdapterSettings

@@ -47,9 +47,15 @@ class Tags:
 
     @classmethod
     def decoded(cls, tags: Mapping[str, str]) -> Self | None:
-        """Read tags back; None if the instance is not of our schema."""
+        """Read tags back; None if the instance is not of our schema.
+
+        A list of names or a port that somebody has spoilt is left out: the instance
+        is ours nevertheless.
+        """
         if tags.get(f"{PREFIX}schema") != SCHEMA:
             return None
+
+        port = tags.get(f"{PREFIX}ssh-port", "")
         return cls(
             cluster_id=tags.get(f"{PREFIX}cluster-id", ""),
             cluster=tags.get(f"{PREFIX}cluster", ""),
@@ -57,10 +63,17 @@ class Tags:
             owner=tags.get(f"{PREFIX}owner", ""),
             token=tags.get(f"{PREFIX}token", ""),
             kind=tags.get(f"{PREFIX}kind", ""),
-            names=parse_hostlist(tags.get(f"{PREFIX}names", "")),
+            names=_names(tags.get(f"{PREFIX}names", "")),
             login=tags.get(f"{PREFIX}login", ""),
-            ssh_port=int(tags.get(f"{PREFIX}ssh-port", "22")),
+            ssh_port=int(port) if port.isdecimal() else 22,
         )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    try:
+        return parse_hostlist(text)
+    except ValueError:
+        return ()
 
 
 def names_fit(names: tuple[str, ...]) -> bool:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
+
+from aioelasticluster.model.reports import RunResult
+
+if TYPE_CHECKING:
+    import asyncssh
 
 
 class HostKeyPolicy(StrEnum):
@@ -22,7 +29,8 @@ class SshTarget:
     """A node to reach.
 
     `host_keys` are the accepted public keys; empty under `tofu` means that the
-    first one is pinned. `alias` is what known_hosts is keyed by.
+    first one is pinned. `alias` is what known_hosts is keyed by. `rotate_from` is
+    the injected key of the node's batch, empty where none is left to rotate.
     """
 
     node: str
@@ -33,6 +41,7 @@ class SshTarget:
     host_keys: tuple[str, ...] = ()
     policy: HostKeyPolicy = HostKeyPolicy.INJECTED
     host_ca: str = ""
+    rotate_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +56,47 @@ class Reached:
     unrotated: str = ""
 
 
-class Probe(Protocol):
-    """Asks once whether a node is alive: answers SSH, with the expected host key."""
+#: Records public host keys as accepted; returns when they are on disk.
+Accept: TypeAlias = Callable[[tuple[str, ...]], Awaitable[None]]
 
-    async def __call__(
-        self,
-        target: SshTarget,
-        *,
-        accept: Callable[[tuple[str, ...]], Awaitable[None]] | None = None,
-    ) -> Reached:
+
+class AbstractTransport(ABC):
+    """How the nodes of one cluster are reached, with its one key.
+
+    Coroutines but `load` work only while `opened()` is entered; it may be nested.
+    """
+
+    @abstractmethod
+    async def load(self) -> str:
+        """Check the key pair, once; return the public key as OpenSSH text.
+
+        Raises `KeyPairError`.
+        """
+
+    @abstractmethod
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """Hold limits and the jump host's connection for the block."""
+
+    @abstractmethod
+    async def probe(self, target: SshTarget, accept: Accept | None = None) -> Reached:
         """Connect once, in bounded time; close the connection before returning.
 
-        With `accept`, an injected host key is rotated over the same connection:
-        `accept(keys)` must have returned (both keys are on disk) before the node
-        gets its new key. Raises `UnreachableError`, `AuthenticationError` or
-        `HostKeyError`.
+        With `accept` and `rotate_from`, the injected host key is rotated over the
+        same connection: `accept((old, new))` has returned before the node gets its
+        new key. Raises `UnreachableError`, `AuthenticationError`, `HostKeyError`.
         """
+
+    @abstractmethod
+    async def connect(self, target: SshTarget) -> asyncssh.SSHClientConnection:
+        """Return a connection, which the caller closes; raises as `probe` does."""
+
+    @abstractmethod
+    async def run(
+        self,
+        target: SshTarget,
+        command: str,
+        *,
+        timeout: float | None = None,
+        stdin: str = "",
+    ) -> RunResult:
+        """Run a command; an unreachable node is a value in the result."""

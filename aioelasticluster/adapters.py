@@ -1,0 +1,61 @@
+"""Which adapter a recorded name means: ours by a table, others once imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, cast
+
+from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.model.records import AdapterSettings
+from aioelasticluster.providers.base import AbstractCloudProvider
+from aioelasticluster.setup.base import AbstractSetupProvider
+
+_PROVIDERS = {"local": "aioelasticluster.providers.local:LocalCloudProvider"}
+_SETUPS = {"ansible": "aioelasticluster.setup.ansible:AnsibleSetupProvider"}
+
+
+def rebuild_provider(recorded: AdapterSettings) -> AbstractCloudProvider:
+    """Return the recorded cloud provider; raises `ConfigurationError`."""
+    known = _known(AbstractCloudProvider)
+    make = _adapter("cloud_provider", recorded.adapter, _PROVIDERS, known)
+    return cast("AbstractCloudProvider", make(**recorded.settings))
+
+
+def rebuild_setup(recorded: AdapterSettings) -> AbstractSetupProvider:
+    """Return the recorded set-up provider; raises `ConfigurationError`."""
+    known = _known(AbstractSetupProvider)
+    make = _adapter("setup_provider", recorded.adapter, _SETUPS, known)
+    return cast("AbstractSetupProvider", make(**recorded.settings))
+
+
+def _adapter(
+    field: str, adapter: str, ours: Mapping[str, str], known: Mapping[str, type]
+) -> type:
+    """Find an adapter's class; a record never makes us import a stranger's module."""
+    if place := ours.get(adapter):
+        module, _, name = place.partition(":")
+        return cast("type", getattr(import_module(module), name))
+    if adapter in known:
+        return known[adapter]
+    raise ConfigurationError(
+        field,
+        adapter,
+        "the cluster was made with an adapter that is not imported",
+        f"Import its module first, or give {field}=…",
+    )
+
+
+def _known(contract: type) -> dict[str, type]:
+    """Return the adapters that are imported, by name."""
+    return {
+        child.adapter: child
+        for child in _subclasses(contract)
+        if isinstance(getattr(child, "adapter", None), str)
+    }
+
+
+def _subclasses(kind: Any) -> Iterator[Any]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _subclasses(child)

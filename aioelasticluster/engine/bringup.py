@@ -1,0 +1,225 @@
+"""From planned (or booting) to alive, all nodes at once, until enough or too late."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from aioelasticluster._aio.polling import backoff
+from aioelasticluster._aio.tasks import task_group
+from aioelasticluster.engine.launch import Launch, adopt, is_up
+from aioelasticluster.engine.operation import Operation
+from aioelasticluster.errors import ProviderError, SshError
+from aioelasticluster.model.events import HostKeyKept, HostKeyRotated
+from aioelasticluster.model.records import NodeRecord
+from aioelasticluster.model.reports import NodeFault
+from aioelasticluster.model.states import UP, NodeState
+from aioelasticluster.providers.base import Instance, InstanceState
+from aioelasticluster.ssh.base import HostKeyPolicy, Reached
+from aioelasticluster.ssh.host_keys import fingerprint
+
+#: Pauses (seconds) between two probes of one node: the first, and the longest.
+PROBE_PAUSES = (0.1, 2.0)
+
+_UNDER_WAY = frozenset({NodeState.LAUNCHING, NodeState.BOOTING})
+
+
+@dataclass(kw_only=True)
+class Bringup:
+    """Brings nodes up for one operation and keeps score.
+
+    `names` are the nodes to wait for, `to_launch` those of them that have no
+    instance; `minimum` is how many of each kind must come up. `faults` are those that
+    never will, `latest` is the last trouble of the others.
+    """
+
+    op: Operation
+    names: tuple[str, ...]
+    to_launch: tuple[str, ...]
+    minimum: Mapping[str, int]
+    faults: dict[str, NodeFault] = field(default_factory=dict)
+    latest: dict[str, NodeFault] = field(default_factory=dict)
+    unrotated: dict[str, str] = field(default_factory=dict)
+    fatal: ProviderError | None = None
+
+    def __post_init__(self) -> None:
+        self.launch = Launch(op=self.op, failed=self._refused)
+        self._probed: set[str] = set()
+        self._unsent = frozenset(self.to_launch)
+
+    async def run(self, *, deadline: float) -> None:
+        """Launch what is planned and return when all is decided, or at the deadline.
+
+        Deadline is loop time. The outcome can be read from the nodes; a
+        `ProviderError` that ends the whole operation is kept as `fatal`.
+        """
+        async with task_group() as group:
+            self._scope = group.cancel_scope
+            self._scope.deadline = deadline
+            group.start_soon(self._launch_planned)
+            group.start_soon(self._follow_booting, group)
+
+    def pending(self) -> tuple[NodeRecord, ...]:
+        """Return the nodes that may still come up."""
+        nodes = (self.op.journal.nodes[name] for name in self.names)
+        return tuple(
+            node
+            for node in nodes
+            if node.state in _UNDER_WAY or node.name in self._unsent
+        )
+
+    def short(self, hopeful: Iterable[NodeRecord] = ()) -> dict[str, int]:
+        """Return how many nodes of each kind are missing, if the hopeful come up."""
+        up = (node for node in self.op.journal.nodes.values() if node.state in UP)
+        have = Counter(node.kind for node in (*up, *hopeful))
+        return {
+            kind: least - have[kind]
+            for kind, least in self.minimum.items()
+            if have[kind] < least
+        }
+
+    # Launching
+
+    async def _launch_planned(self) -> None:
+        nodes = [self.op.journal.nodes[name] for name in self.to_launch]
+        if nodes:
+            try:
+                await self.op.journal.flush()  # what prepare makes has a record
+                await self.launch.prepare(nodes)
+                batches = await self.launch.intend(nodes)
+                self._unsent = frozenset()
+                await self.launch.send(batches)
+            except ProviderError as error:
+                self._end(error)
+        self._judge()
+
+    def _end(self, error: ProviderError) -> None:
+        """Give up: this error is every node's."""
+        self.fatal = self.fatal or error
+        self._scope.cancel()
+
+    def _refused(self, name: str, error: ProviderError) -> None:
+        self._fail(name, "launch", error)
+
+    def _fail(self, name: str, step: str, error: Exception) -> None:
+        self.faults[name] = NodeFault(
+            node=name, step=step, message=str(error), error=error
+        )
+        self._judge()
+
+    def _judge(self) -> None:
+        """Stop waiting when nothing is left to wait for, or it cannot be enough."""
+        pending = self.pending()
+        if not pending or self.short(pending):
+            self._scope.cancel()
+
+    # Following
+
+    async def _follow_booting(self, group: TaskGroup) -> None:
+        """Ask the cloud about all booting nodes at once; probe those that run."""
+        pauses, followed = backoff(*self.op.provider.poll_pauses), 0
+        while True:
+            booting = self.op.journal.in_state(NodeState.BOOTING)
+            awaited = [node for node in booting if node.name in self.names]
+            if len(awaited) > followed:
+                pauses = backoff(*self.op.provider.poll_pauses)
+            followed = len(awaited)
+            if awaited:
+                try:
+                    await self._ask_about(awaited, group)
+                except ProviderError as error:
+                    if not error.retryable:
+                        return self._end(error)
+            await anyio.sleep(next(pauses))
+
+    async def _ask_about(self, awaited: list[NodeRecord], group: TaskGroup) -> None:
+        ids = frozenset(node.instance_id for node in awaited)
+        instances = await self.op.ask(
+            "describe", lambda: self.op.provider.describe(self.op.cluster_id, ids)
+        )
+        described = {instance.id: instance for instance in instances}
+        names = {node.instance_id: node.name for node in awaited}
+        ready: list[Instance] = []
+        for node in awaited:
+            if (instance := described.get(node.instance_id)) is None:
+                continue  # not listed yet: unknown, not gone
+            if instance.state is InstanceState.FAILED:
+                self._broken(node.name, instance)
+            elif is_up(instance) and node.name not in self._probed:
+                self._probed.add(node.name)
+                adopt(self.op, node.name, instance)
+                ready.append(instance)
+        if ready:
+            await self.op.ask("finish", lambda: self.op.provider.finish(ready))
+        for instance in ready:
+            group.start_soon(self._prove, names[instance.id])
+
+    def _broken(self, name: str, instance: Instance) -> None:
+        fault = instance.fault or "the cloud reports that the instance failed"
+        self.op.journal.move(name, NodeState.FAILED, fault=fault)
+        self._fail(name, "boot", ProviderError(fault))
+
+    # Proving
+
+    async def _prove(self, name: str) -> None:
+        """Probe one node until it shows the expected host key and takes our key."""
+        pauses, tries = backoff(*PROBE_PAUSES), 0
+        while self.op.journal.nodes[name].state is NodeState.BOOTING:
+            node = self.op.journal.nodes[name]
+            try:
+                await self._expect_cloud_keys(node)
+                await self.prove_once(name, tries=tries)
+            except SshError as error:
+                self.latest[name] = NodeFault(
+                    node=name, step="ssh", message=str(error), error=error
+                )
+                tries += 1
+                await anyio.sleep(next(pauses))
+        self._judge()
+
+    async def prove_once(self, name: str, *, tries: int = 0) -> None:
+        """Probe a node and move it to alive; raises `SshError`."""
+        journal = self.op.journal
+        node = journal.nodes[name]
+        target = self.op.target(node, tries=tries)
+
+        async def accept(keys: tuple[str, ...]) -> None:
+            journal.note(name, host_keys=keys)
+            await journal.saved()
+
+        reached = await self.op.transport.probe(target, accept)
+        addresses = (
+            target.address,
+            *(a for a in node.addresses if a != target.address),
+        )
+        journal.move(
+            name,
+            NodeState.ALIVE,
+            host_keys=reached.host_keys,
+            addresses=addresses,
+            fault="",
+        )
+        self._tell_of_rotation(name, target.rotate_from, reached)
+
+    def _tell_of_rotation(self, name: str, before: str, reached: Reached) -> None:
+        cluster, listen = self.op.journal.head.name, self.op.journal.listen
+        if reached.unrotated:
+            self.unrotated[name] = reached.unrotated
+            listen(HostKeyKept(cluster=cluster, node=name, reason=reached.unrotated))
+        elif before and before not in reached.host_keys:
+            shown = fingerprint(reached.host_keys[0])
+            listen(HostKeyRotated(cluster=cluster, node=name, fingerprint=shown))
+
+    async def _expect_cloud_keys(self, node: NodeRecord) -> None:
+        """Read a node's host keys over the cloud's channel, if that is the policy."""
+        if self.op.policy is not HostKeyPolicy.CLOUD or node.host_keys:
+            return
+        ids = [node.instance_id]
+        keys = await self.op.ask("host_keys", lambda: self.op.provider.host_keys(ids))
+        if not keys.get(node.instance_id):
+            raise SshError("the cloud does not show the node's host keys yet")
+        self.op.journal.note(node.name, host_keys=tuple(keys[node.instance_id]))

@@ -1,0 +1,228 @@
+"""What a Cluster and its Nodes share: the parts, and how an operation runs on them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
+from dataclasses import replace
+from typing import Any
+
+from aioelasticluster._aio.loop_local import LoopLocal
+from aioelasticluster._aio.shared import Shared
+from aioelasticluster._aio.tasks import accompanied
+from aioelasticluster._process import ProcessIdentity
+from aioelasticluster.engine.configure import Secrets, check_requirements
+from aioelasticluster.engine.event_log import EventLog
+from aioelasticluster.engine.journal import Journal
+from aioelasticluster.engine.operation import Operation
+from aioelasticluster.engine.session import renew, session
+from aioelasticluster.errors import (
+    ClusterExistsError,
+    ClusterNotFoundError,
+    ConfigurationError,
+    UnsupportedError,
+)
+from aioelasticluster.model.codec import plan_digest
+from aioelasticluster.model.events import OperationEnded, OperationStarted
+from aioelasticluster.model.records import Change, ClusterRecord, NodeRecord
+from aioelasticluster.model.reports import StartReport
+from aioelasticluster.model.states import Target
+from aioelasticluster.providers.base import AbstractCloudProvider
+from aioelasticluster.repositories.base import AbstractClusterRepository
+from aioelasticluster.setup.base import AbstractSetupProvider
+from aioelasticluster.ssh.base import AbstractTransport, HostKeyPolicy
+
+
+class Handle:
+    """The parts of one cluster, and the way to operate on them.
+
+    `mine` tells whether this handle first launched the cluster, so that leaving its
+    block may stop it.
+    """
+
+    def __init__(
+        self,
+        record: ClusterRecord,
+        *,
+        repository: AbstractClusterRepository,
+        provider: AbstractCloudProvider,
+        setup: AbstractSetupProvider,
+        transport: AbstractTransport,
+        secrets: Secrets,
+    ) -> None:
+        self.events = EventLog()
+        self.journal = Journal(record, self.events.emit)
+        self.repository = repository
+        self.provider = provider
+        self.setup = setup
+        self.transport = transport
+        self.secrets = secrets
+        self.mine = False
+        self.keeps = False
+        self._one_at_a_time = LoopLocal(asyncio.Lock)
+        self._session = Shared(self._open_session)
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self.journal.head.name
+
+    @asynccontextmanager
+    async def operation(
+        self, name: str, *, exclusive: bool = True
+    ) -> AsyncIterator[Operation]:
+        """Run a public operation: under the lease, with writes and events.
+
+        Exclusive operations of one handle wait for one another; other processes'
+        get `ClusterBusyError`.
+        """
+        begun, error = time.monotonic(), ""
+        self.events.emit(OperationStarted(cluster=self.name, operation=name))
+        try:
+            async with AsyncExitStack() as stack:
+                if exclusive:
+                    await stack.enter_async_context(self._one_at_a_time.get())
+                op = await stack.enter_async_context(self._session())
+                await stack.enter_async_context(accompanied(self.journal.keep()))
+                yield op
+        except BaseException as failure:
+            error = str(failure) or type(failure).__name__
+            raise
+        finally:
+            self.events.emit(
+                OperationEnded(
+                    cluster=self.name,
+                    operation=name,
+                    seconds=time.monotonic() - begun,
+                    error=error,
+                )
+            )
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Hold open what is needed to reach nodes; no lease, nothing is written."""
+        async with self.provider.opened(), self.transport.opened():
+            yield
+
+    def _open_session(self) -> AbstractAsyncContextManager[Operation]:
+        return session(self.journal, self.repository, self.provider, self.transport)
+
+    async def check_plan(self, nodes: Collection[NodeRecord]) -> None:
+        """Check all that can be wrong before anything is launched.
+
+        Raises `ConfigurationError`, `KeyPairError` and `UnsupportedError`.
+        """
+        if not nodes:
+            raise ConfigurationError(
+                "nodes", 0, "the cluster has no nodes", "Call add_node or add_nodes"
+            )
+        for node in nodes:
+            self.provider.check_options(node.spec)
+        offers = self.provider.capabilities
+        policy = HostKeyPolicy(self.journal.head.host_keys)
+        for wanted, needed, offered in (
+            (HostKeyPolicy.INJECTED, "user-data", offers.user_data),
+            (HostKeyPolicy.CLOUD, "host keys of its own", offers.cloud_host_keys),
+        ):
+            if policy is wanted and not offered:
+                raise UnsupportedError(
+                    f"host_keys={str(policy)!r} needs {needed}, which "
+                    f"{type(self.provider).__name__} does not offer"
+                )
+        await self.transport.load()
+        needs = self.setup.check({node.kind for node in nodes})
+        check_requirements(needs, offers, type(self.provider).__name__)
+
+    def begin(self, *, planned: bool = True) -> None:
+        """Make the journal's record one of a cluster that should run.
+
+        With planned, the nodes known now are what the user's program asks for. Raises
+        `ClusterExistsError` while it is paused or being stopped.
+        """
+        journal = self.journal
+        if not journal.stored and journal.head.target is Target.GONE:
+            renew(journal)
+        if journal.stored and journal.head.target is not Target.RUNNING:
+            raise ClusterExistsError(
+                self.name, f"it is on its way to {journal.head.target}"
+            )
+        facts: dict[str, Any] = {"target": Target.RUNNING, "kept": self.keeps}
+        if not journal.stored:
+            facts["owner"] = ProcessIdentity.current().encoded()
+        if planned:
+            facts["plan"] = plan_digest(journal.nodes.values())
+        head = replace(journal.head, **facts)
+        if head != journal.head:
+            journal.put_head(**facts)
+
+    def claim(self, *, first: bool, report: StartReport) -> None:
+        """Note whether leaving the block is to stop the cluster.
+
+        A handle that completes what a dead process had begun takes its place.
+        """
+        owner = ProcessIdentity.decoded(self.journal.head.owner)
+        inherited = owner is not None and owner.dead and not self.journal.head.kept
+        completed = bool(report.launched or report.adopted)
+        self.mine = self.mine or first or (inherited and completed)
+
+    def keep(self) -> None:
+        """Let the cluster outlive its block; recorded by the next operation."""
+        self.keeps = True
+        if self.journal.stored:
+            self.journal.put_head(kept=True)
+
+    async def move_to(self, repository: AbstractClusterRepository) -> None:
+        """Record the cluster in another repository, and no more in the present one.
+
+        Its instances are tagged anew first. Raises `ClusterExistsError` if the name
+        is taken there.
+        """
+        if repository is self.repository:
+            async with self.operation("save"):
+                await self.journal.flush()
+            return
+        async with self.operation("save") as op:
+            was_stored, lease_record = self.journal.stored, self.journal.record
+            async with repository.opened():
+                await self._retag(op, await repository.id())
+                await _copy(lease_record, repository)
+            if was_stored:
+                await self.journal.forget()
+        self.repository = repository
+        self.journal.stored = True
+
+    async def _retag(self, op: Operation, repository_id: str) -> None:
+        ids = [n.instance_id for n in self.journal.nodes.values() if n.instance_id]
+        if ids:
+            await op.check_account()
+            await op.ask(
+                "retag", lambda: self.provider.retag(ids, repository=repository_id)
+            )
+
+
+async def _copy(record: ClusterRecord, repository: AbstractClusterRepository) -> None:
+    """Write a whole record into a repository that does not have its name."""
+    name = record.head.name
+    lease = await repository.acquire(name, ttl=60.0)
+    try:
+        try:
+            stored = await repository.load(name)
+        except ClusterNotFoundError:
+            pass
+        else:
+            if stored.head.id != record.head.id:
+                raise ClusterExistsError(name, "another cluster")
+        change = Change(
+            head=record.head,
+            nodes=tuple(record.nodes.values()),
+            orders=tuple(record.orders.values()),
+        )
+        await repository.transaction(lease, change)
+    finally:
+        await repository.release(lease)

@@ -1,0 +1,134 @@
+"""What an interrupted operation left: adopt what exists, plan the rest anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import anyio
+
+from aioelasticluster.engine.launch import adopt
+from aioelasticluster.engine.operation import Operation
+from aioelasticluster.model.records import OrderRecord, OrderState
+from aioelasticluster.model.states import UP, NodeState
+from aioelasticluster.providers.base import Instance, InstanceState
+
+_NODE_STATE_OF = {
+    InstanceState.PAUSING: NodeState.PAUSING,
+    InstanceState.PAUSED: NodeState.PAUSED,
+}
+
+
+async def settle(op: Operation) -> tuple[str, ...]:
+    """Bring the record and the cloud together; return the nodes that were adopted.
+
+    Intended orders are looked for until the cloud's settle window has passed: "not
+    listed" before means unknown. Instances of ours that no node has are terminated.
+    """
+    if not op.journal.stored:
+        return ()
+    found = await op.find()
+    intended = unsettled(op)
+    while intended and not _complete(intended, found):
+        left = max(map(window_end(op), intended)) - time.time()
+        if left <= 0:
+            break
+        await anyio.sleep(min(left, op.provider.poll_pauses[1]))
+        found = await op.find()
+    adopted = _adopt(op, intended, found)
+    _miss(op, found)
+    await op.terminate(_strays(op, found))
+    await op.journal.flush()
+    return adopted
+
+
+def unsettled(op: Operation) -> list[OrderRecord]:
+    """Return the orders that may have reached the cloud, nobody knows."""
+    return [
+        order
+        for order in op.journal.orders.values()
+        if order.state is OrderState.INTENDED
+    ]
+
+
+def window_end(op: Operation) -> Callable[[OrderRecord], float]:
+    """Return a function that tells when (wall clock) an order's silence means no."""
+    window = op.provider.settle_window
+    return lambda order: order.written + window
+
+
+def _complete(orders: Sequence[OrderRecord], found: Sequence[Instance]) -> bool:
+    """Whether every node of these orders is listed."""
+    listed = {(i.tags.token, i.index) for i in found if i.tags is not None}
+    return all(
+        (order.token, index) in listed
+        for order in orders
+        for index in range(len(order.names))
+    )
+
+
+def _adopt(
+    op: Operation, orders: Sequence[OrderRecord], found: Sequence[Instance]
+) -> tuple[str, ...]:
+    """Give unanswered orders their answer: their nodes boot, or are planned again."""
+    adopted: list[str] = []
+    for order in orders:
+        instances = _by_index(order, found)
+        for index, name in enumerate(order.names):
+            node = op.journal.nodes.get(name)
+            if node is None or node.token != order.token:
+                continue
+            if index in instances:
+                _take(op, name, instances[index])
+                adopted.append(name)
+            elif node.state is NodeState.LAUNCHING:
+                op.journal.move(name, NodeState.PLANNED)
+        state = OrderState.DONE if instances else OrderState.VOID
+        op.journal.put_orders(replace(order, state=state))
+    return tuple(adopted)
+
+
+def _by_index(order: OrderRecord, found: Sequence[Instance]) -> Mapping[int, Instance]:
+    return {
+        instance.index: instance
+        for instance in found
+        if instance.tags is not None
+        and instance.tags.token == order.token
+        and instance.state is not InstanceState.TERMINATING
+    }
+
+
+def _take(op: Operation, name: str, instance: Instance) -> None:
+    adopt(op, name, instance)
+    if (state := _NODE_STATE_OF.get(instance.state)) is not None:
+        op.journal.move(name, state)
+
+
+def _miss(op: Operation, found: Sequence[Instance]) -> None:
+    """Mark nodes whose instance is gone; what answers nobody is not alive."""
+    listed = {i.id for i in found if i.state is not InstanceState.TERMINATING}
+    recent = time.time() - op.provider.settle_window
+    for node in op.journal.in_state(NodeState.BOOTING, NodeState.PAUSED, *UP):
+        order = op.order_of(node)
+        fresh = order is not None and order.written > recent
+        if node.instance_id not in listed and not fresh:
+            op.journal.move(
+                node.name,
+                NodeState.FAILED,
+                fault="its instance is gone",
+                instance_id="",
+            )
+
+
+def _strays(op: Operation, found: Sequence[Instance]) -> list[str]:
+    """Return instances of the cluster that no node has: late ones of old attempts."""
+    known = {node.instance_id for node in op.journal.nodes.values()}
+    open_tokens = {order.token for order in unsettled(op)}
+    return [
+        instance.id
+        for instance in found
+        if instance.id not in known
+        and instance.state is not InstanceState.TERMINATING
+        and (instance.tags is None or instance.tags.token not in open_tokens)
+    ]

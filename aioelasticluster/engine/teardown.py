@@ -1,0 +1,133 @@
+"""Ending instances: some of a cluster's, or all that bear its id."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import anyio
+
+from aioelasticluster._aio.polling import backoff
+from aioelasticluster.engine.operation import Operation
+from aioelasticluster.engine.settle import unsettled, window_end
+from aioelasticluster.errors import StopTimeoutError
+from aioelasticluster.model.records import OrderState
+from aioelasticluster.model.states import LIVE, NodeState, Target
+from aioelasticluster.providers.base import Instance, InstanceState
+
+
+async def stop_all(op: Operation, *, wait: bool, timeout: float) -> bool:
+    """Terminate all that bears the cluster's id, then clean up; the cloud decides.
+
+    Returns whether the cloud confirmed the end. Raises `StopTimeoutError`.
+    """
+    op.journal.put_head(target=Target.GONE)
+    for node in op.journal.nodes.values():
+        if node.state in LIVE:
+            op.journal.move(node.name, NodeState.TERMINATING)
+    await op.journal.flush()
+    remaining: tuple[str, ...] = ()
+    try:
+        with anyio.fail_after(timeout):
+            pauses, asked = backoff(*op.provider.poll_pauses), frozenset[str]()
+            while True:
+                found = await op.find()
+                remaining = tuple(instance.id for instance in found)
+                asked |= await _terminate_new(op, found, asked)
+                if not wait:
+                    return False
+                if not found and not _may_appear(op):
+                    break
+                await anyio.sleep(next(pauses))
+            await op.ask("cleanup", lambda: op.provider.cleanup(op.cluster_id))
+    except TimeoutError:
+        raise StopTimeoutError(op.journal.head.name, remaining) from None
+    for node in op.journal.in_state(NodeState.TERMINATING):
+        op.journal.move(node.name, NodeState.TERMINATED, **NO_INSTANCE)
+    return True
+
+
+async def end_nodes(
+    op: Operation,
+    names: Collection[str],
+    tokens: Collection[str],
+    *,
+    then: NodeState,
+    timeout: float,
+) -> bool:
+    """Terminate these nodes' instances, and all that came of these orders.
+
+    Returns whether the cloud confirmed it in time; if not, the nodes stay
+    `terminating` for the next operation to see to.
+    """
+    faults = {name: op.journal.nodes[name].fault for name in names}
+    for name in names:
+        if op.journal.nodes[name].state in LIVE | {NodeState.FAILED}:
+            op.journal.move(name, NodeState.TERMINATING)
+    await op.journal.flush()
+    sent = {token for token in tokens if not _is_void(op, token)}
+    with anyio.move_on_after(timeout) as scope:
+        await _end_instances(op, names, sent)
+    if scope.cancelled_caught:
+        return False
+    for order in unsettled(op):
+        if order.token in tokens:
+            op.journal.put_orders(replace(order, state=OrderState.VOID))
+    for name in names:
+        if op.journal.nodes[name].state is NodeState.TERMINATING:
+            op.journal.move(name, then, fault=faults[name], **NO_INSTANCE)
+    await op.journal.flush()
+    return True
+
+
+#: What a node without an instance has.
+NO_INSTANCE = {"instance_id": "", "addresses": (), "host_keys": ()}
+
+
+async def _end_instances(
+    op: Operation, names: Collection[str], tokens: Collection[str]
+) -> None:
+    ids = {op.journal.nodes[name].instance_id for name in names} - {""}
+    if not ids and not tokens:
+        return
+    asked, pauses = frozenset[str](), backoff(*op.provider.poll_pauses)
+    await op.terminate(sorted(ids))
+    while True:
+        found = [
+            instance
+            for instance in await op.find()
+            if instance.id in ids or (instance.tags and instance.tags.token in tokens)
+        ]
+        asked |= await _terminate_new(op, found, asked)
+        ending = all(i.state is InstanceState.TERMINATING for i in found)
+        if ending and not _may_appear(op, tokens):
+            return
+        await anyio.sleep(next(pauses))
+
+
+def _is_void(op: Operation, token: str) -> bool:
+    return op.journal.orders[token].state is OrderState.VOID
+
+
+async def _terminate_new(
+    op: Operation, found: Sequence[Instance], asked: frozenset[str]
+) -> frozenset[str]:
+    """Terminate what was not asked for yet; return it."""
+    fresh = [
+        instance.id
+        for instance in found
+        if instance.id not in asked and instance.state is not InstanceState.TERMINATING
+    ]
+    await op.terminate(fresh)
+    return frozenset(fresh)
+
+
+def _may_appear(op: Operation, tokens: Collection[str] | None = None) -> bool:
+    """Whether an order without an answer may still show instances."""
+    end = window_end(op)
+    return any(
+        end(order) > time.time()
+        for order in unsettled(op)
+        if tokens is None or order.token in tokens
+    )

@@ -1,0 +1,72 @@
+"""Ends instances: every process that was started in them, then their folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aioelasticluster.providers.local.layout import InstanceFolder
+from aioelasticluster.providers.local.server.locks import server_of
+from aioelasticluster.providers.local.server.processes import belonging_to, send
+
+#: How long (seconds) killed processes may take to vanish.
+_PATIENCE = 20.0
+
+
+def bury(folders: Mapping[str, InstanceFolder]) -> bool:
+    """End instances and remove their folders; False if a process does not end."""
+    servers = {name: server_of(folder) for name, folder in folders.items()}
+    # A stopped server starts nothing new, and still is the one that its orphans
+    # belong to: so it goes last.
+    send([pid for pid in servers.values() if pid], signal.SIGSTOP)
+    if not _killed(lambda: _others(servers)):
+        return False
+    if not _killed(lambda: _all(folders)):
+        return False
+    for folder in folders.values():
+        shutil.rmtree(folder.path, onerror=_unlock)
+    return not any(folder.path.exists() for folder in folders.values())
+
+
+def _others(servers: Mapping[str, int | None]) -> list[int]:
+    """Return the instances' processes without the servers, the youngest first."""
+    known = set(servers.values())
+    groups = belonging_to(servers).values()
+    return [pid for group in groups for pid in reversed(group) if pid not in known]
+
+
+def _all(folders: Mapping[str, InstanceFolder]) -> list[int]:
+    servers = {name: server_of(folder) for name, folder in folders.items()}
+    return [pid for group in belonging_to(servers).values() for pid in group]
+
+
+def _killed(find: Callable[[], list[int]]) -> bool:
+    """Kill what is found until nothing is found any more."""
+    deadline = time.monotonic() + _PATIENCE
+    while pids := find():
+        send(pids, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def _unlock(function: Callable[[Any], Any], path: str, _: object) -> None:
+    """Remove what is in a folder that forbids it, as Go's and Nix's caches do."""
+    try:
+        parent = Path(path).parent
+        parent.chmod(parent.stat().st_mode | stat.S_IRWXU)
+        if not os.path.islink(path):
+            os.chmod(path, os.stat(path).st_mode | stat.S_IRWXU)
+        if Path(path).is_dir() and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+    except OSError:
+        pass  # what is left is noticed by the caller

@@ -1,0 +1,133 @@
+"""Runs inside ansible-playbook: writes what happens as JSON lines to a pipe.
+
+It imports nothing of aioelasticluster, so that any Ansible can load it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: aioec_stream
+type: notification
+short_description: writes what happens as JSON lines
+description:
+  - Writes one JSON object a line to the file descriptor named by AIOEC_STREAM_FD.
+  - Removes the file named by AIOEC_SECRETS when the first play begins, since Ansible
+    has read it by then.
+requirements:
+  - enabled by the name in ANSIBLE_CALLBACKS_ENABLED
+"""
+
+#: Longest message (characters) that goes into one line.
+LONGEST = 2000
+
+#: What modules say when the cause is elsewhere in their result.
+EMPTY_WORDS = ("non-zero return code", "one or more items failed", "module failure")
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible is not annotated
+    """Tells of tasks, of each host's result and of the final counts."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "aioec_stream"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fd = int(os.environ.get("AIOEC_STREAM_FD", "-1"))
+        self._play = ""
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """Remember the play's name: its tasks are told with it."""
+        self._play = play.get_name().strip()
+        self._forget_secrets()
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """Tell of a task."""
+        self._write(event="task", task=_name_of(task), play=self._play)
+
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        """Tell of a handler, which is a task to us."""
+        self._write(event="task", task=_name_of(task), play=self._play)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Tell that a host did a task."""
+        changed = result._result.get("changed", False)
+        self._result(result, "changed" if changed else "ok")
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Tell that a task failed on a host, and whether it matters."""
+        self._result(result, "ignored" if ignore_errors else "failed")
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        """Tell that a task was not for a host."""
+        self._result(result, "skipped")
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Tell that a host could not be reached."""
+        self._result(result, "unreachable")
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """Tell the counts by host, in the end."""
+        hosts = {host: stats.summarize(host) for host in stats.processed}
+        self._write(event="stats", hosts=hosts)
+
+    def _forget_secrets(self) -> None:
+        try:
+            os.unlink(os.environ.get("AIOEC_SECRETS", ""))
+        except OSError:
+            pass  # an earlier play's doing
+
+    def _result(self, result: Any, status: str) -> None:
+        troubled = status in ("failed", "ignored", "unreachable")
+        self._write(
+            event="result",
+            host=result._host.get_name(),
+            task=_name_of(result._task),
+            status=status,
+            message=message_of(result._result) if troubled else "",
+        )
+
+    def _write(self, **event: object) -> None:
+        line = (json.dumps(event) + "\n").encode()
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]
+        except OSError:
+            pass  # nobody listens any more
+
+
+def _name_of(task: Any) -> str:
+    return str(task.get_name()).strip()
+
+
+def message_of(result: dict[str, Any]) -> str:
+    """Return the first useful error text of a module's result."""
+    if "censored" in result or result.get("_ansible_no_log"):
+        return "the output is hidden (no_log)"
+    for item in result.get("results") or ():
+        if isinstance(item, dict) and (item.get("failed") or item.get("unreachable")):
+            return message_of(item)
+    words = _text(result.get("msg")).removeprefix("Task failed: ")
+    if not words or words.lower().startswith(EMPTY_WORDS):
+        causes = ("stderr", "module_stderr", "stdout", "module_stdout", "exception")
+        details = (_tail(_text(result.get(cause))) for cause in causes)
+        words = ": ".join(filter(None, (words, next(filter(None, details), ""))))
+    return words[:LONGEST] or "no reason was given"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return "\n".join(map(str, value)).strip()
+    return "" if value is None else str(value).strip()
+
+
+def _tail(text: str, lines: int = 5) -> str:
+    """Return the last lines: tracebacks and compilers put the cause there."""
+    return "\n".join(text.splitlines()[-lines:])

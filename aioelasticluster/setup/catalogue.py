@@ -1,0 +1,97 @@
+"""The Ansible groups that the packaged playbook serves, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.model.capabilities import Requirements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What membership of an Ansible group means.
+
+    `needs` are groups without which this one cannot work; `aliases` are names that
+    ElastiCluster also took for it; `single` groups have one host at most.
+    """
+
+    role: str
+    needs: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    single: bool = False
+    root: bool = False
+    systemd: bool = False
+
+
+#: Every group that a role of ours serves. A new role adds its lines here.
+GROUPS: Mapping[str, Group] = MappingProxyType(
+    {
+        "dask_scheduler": Group(role="dask", single=True),
+        "dask_worker": Group(role="dask", needs=("dask_scheduler",)),
+    }
+)
+
+_ALIASES = {alias: name for name, group in GROUPS.items() for alias in group.aliases}
+
+
+def canonical(group: str) -> str:
+    """Return today's name of a group; one that is not ours stays as it is."""
+    return _ALIASES.get(group, group)
+
+
+def check_known(groups: Iterable[str]) -> None:
+    """Raise `ConfigurationError` for a group that no packaged role serves."""
+    for group in groups:
+        if canonical(group) not in GROUPS:
+            close = get_close_matches(group, [*GROUPS, *_ALIASES], n=2)
+            raise ConfigurationError(
+                "groups",
+                group,
+                "no packaged role serves this Ansible group",
+                f"Did you mean {' or '.join(close)}?"
+                if close
+                else f"Give a playbook of your own, or use: {', '.join(GROUPS)}",
+            )
+
+
+def check_companions(members: Mapping[str, Collection[str]]) -> None:
+    """Raise `ConfigurationError` for groups that cannot work as they are filled.
+
+    `members` says who is in each group: kinds before a launch, hosts after it.
+    """
+    for name, inside in members.items():
+        group = GROUPS.get(name)
+        if group is None or not inside:
+            continue
+        for needed in group.needs:
+            if not members.get(needed):
+                raise ConfigurationError(
+                    "groups",
+                    name,
+                    f"it needs a host in the group {needed}, and there is none",
+                    f"Put a kind of node into {needed}",
+                )
+        if group.single and len(inside) > 1:
+            raise ConfigurationError(
+                "groups",
+                name,
+                f"it can have one host only, not {', '.join(sorted(inside))}",
+                f"Leave one in {name}",
+            )
+
+
+def requirements(groups: Iterable[str]) -> Requirements:
+    """Return what the groups' roles need of their hosts."""
+    used = [name for name in dict.fromkeys(map(canonical, groups)) if name in GROUPS]
+    return Requirements(
+        root=_needing([name for name in used if GROUPS[name].root]),
+        systemd=_needing([name for name in used if GROUPS[name].systemd]),
+    )
+
+
+def _needing(names: list[str]) -> str:
+    return ", ".join(f"group {name}" for name in names)

@@ -1,0 +1,131 @@
+#!/usr/bin/python
+"""An Ansible module: a Python environment from wheels that are already here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from glob import glob
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: aioec_python_env
+short_description: a Python environment from an archive of wheels
+description:
+  - Without O(wheels) it only tells whether the environment is as wanted, and makes
+    the folder that it is to be in.
+  - With O(wheels) it builds the environment anew. The host needs neither pip nor
+    the network, for pip comes as one of the wheels.
+options:
+  path: {type: path, required: true, description: Where the environment is.}
+  requirements: {type: list, elements: str, required: true, description: What is in it.}
+  wheels: {type: path, description: A zip file with all the wheels. It is removed.}
+"""
+
+RETURN = """
+installed: {type: bool, description: Whether the environment is as wanted.}
+folder: {type: path, description: The folder that the environment is in.}
+key: {type: str, description: Hosts with equal keys can use each other's wheels.}
+address: {type: str, description: The host's own address, as its SSH server knows it.}
+"""
+
+
+def main() -> None:
+    """Tell of the environment, or build it."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "requirements": {"type": "list", "elements": "str", "required": True},
+            "wheels": {"type": "path"},
+        }
+    )
+    path, requirements = module.params["path"], module.params["requirements"]
+    key, changed = key_of(requirements), False
+    if module.params["wheels"]:
+        try:
+            install(path, requirements, module.params["wheels"], key)
+        except subprocess.CalledProcessError as fault:
+            module.fail_json(msg=f"pip could not install: {fault.output.strip()}")
+        changed = True
+    else:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    address = (os.environ.get("SSH_CONNECTION", "").split() + [""] * 3)[2]
+    module.exit_json(
+        changed=changed,
+        installed=is_installed(path, key),
+        folder=os.path.dirname(path),
+        key=key,
+        address=address,
+    )
+
+
+def key_of(requirements: list[str]) -> str:
+    """Return what an environment with these requirements depends on."""
+    version = ".".join(map(str, sys.version_info[:2]))
+    facts = [version, sysconfig.get_platform(), platform.libc_ver(), requirements]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return f"py{version}-{digest}"
+
+
+def is_installed(path: str, key: str) -> bool:
+    """Tell whether the last build of the environment was one with this key."""
+    try:
+        with open(os.path.join(path, "aioec-key")) as file:
+            return file.read() == key and os.access(python_of(path), os.X_OK)
+    except OSError:
+        return False
+
+
+def python_of(path: str) -> str:
+    """Return the environment's interpreter."""
+    return os.path.join(path, "bin", "python")
+
+
+def install(path: str, requirements: list[str], wheels: str, key: str) -> None:
+    """Build the environment; the key is written last, so half of one counts as none."""
+    shutil.rmtree(path, ignore_errors=True)
+    run([sys.executable, "-m", "venv", "--without-pip", path])
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(wheels) as archive:
+            archive.extractall(folder)
+        give_pip(path, folder)
+        # Compiling all of it takes longer than all the rest, and little is imported.
+        options = ["--quiet", "--no-compile", "--no-index", "--find-links", folder]
+        pip = [python_of(path), "-m", "pip", "--disable-pip-version-check"]
+        run([*pip, "install", *options, *requirements])
+    with open(os.path.join(path, "aioec-key"), "w") as file:
+        file.write(key)
+    os.unlink(wheels)
+
+
+def give_pip(path: str, folder: str) -> None:
+    """Unpack pip's wheel: much faster than ensurepip, which hosts may lack."""
+    (wheel,) = glob(os.path.join(folder, "pip-*.whl"))
+    question = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = run([python_of(path), "-c", question]).strip()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+
+
+def run(command: list[str]) -> str:
+    """Run a command and return its output."""
+    return subprocess.run(
+        command,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ).stdout
+
+
+if __name__ == "__main__":
+    main()

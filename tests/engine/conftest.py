@@ -1,0 +1,14 @@
+"""Virtual time: what waits for timers only, waits for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aioelasticluster.testing.virtual_time import VirtualTimeLoop
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
