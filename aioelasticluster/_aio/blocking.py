@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from aioelasticluster._aio.finish import finish
+from aioelasticluster._aio.finish import finish, hidden_task
 from aioelasticluster._aio.loop_local import LoopLocal
 
 P = ParamSpec("P")
@@ -44,11 +44,9 @@ class Blocking:
         call = partial(func, *args, **kwargs)
         # The place is taken above, apart from the call: waiting for it must not
         # count as patience, and it must outlast a caller who has given up.
-        thread = asyncio.ensure_future(
-            to_thread.run_sync(call, limiter=CapacityLimiter(1))
-        )
+        thread = hidden_task(to_thread.run_sync(call, limiter=CapacityLimiter(1)))
 
-        def ended(thread: asyncio.Future[T]) -> None:
+        def ended(thread: asyncio.Task[T]) -> None:
             limiter.release_on_behalf_of(place)
             if not thread.cancelled():
                 thread.exception()  # mark as seen: the caller may have given up
@@ -57,6 +55,6 @@ class Blocking:
         return await finish(_outcome(thread), patience=self._patience)
 
 
-async def _outcome(thread: asyncio.Future[T]) -> T:
+async def _outcome(thread: asyncio.Task[T]) -> T:
     """Wait for a thread; giving up on it does not touch it."""
     return await asyncio.shield(thread)

@@ -1,7 +1,8 @@
 """The one shield: work that a cancellation must not part from its record.
 
 anyio's shields hold against anyio's scopes only; `Task.cancel()` and
-`asyncio.timeout` go straight through them, and that is how users cancel.
+`asyncio.timeout` go straight through them, and that is how users cancel. Shut-down
+(`asyncio.run` at its end, many a signal handler) even cancels all tasks there are.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ async def finish(work: Coroutine[Any, Any, T], *, patience: float) -> T:
     runs out the work is cancelled and `UnknownOutcomeError` is raised.
     """
     loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
+    task = hidden_task(work)
     deadline = loop.time() + patience
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -45,6 +46,17 @@ async def finish(work: Coroutine[Any, Any, T], *, patience: float) -> T:
         _seen(task)  # the cancellation is what is raised
         raise cancelled
     return task.result()
+
+
+def hidden_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a task that `asyncio.all_tasks` does not list.
+
+    So who cancels all tasks cancels only those that wait for this one, and these see
+    to its end. Await it or cancel it: nobody else will.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    asyncio._unregister_task(task)  # documented, for other implementations of tasks
+    return task
 
 
 async def _abandon(task: asyncio.Task[Any]) -> None:

@@ -7,13 +7,13 @@ at most `INTERVAL` seconds after they were made.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import anyio
 
+from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._aio.finish import finish
 from aioelasticluster.errors import LeaseLostError, NodeNotFoundError
 from aioelasticluster.model.events import Event, NodeMoved
@@ -182,7 +182,7 @@ class Journal:
             with anyio.move_on_after(self._ttl / 6):
                 await self._news.wait()
             self._news.clear()
-            if self._lease.expires - time.time() < self._ttl * 2 / 3:
+            if self._lease.expires - wall_clock() < self._ttl * 2 / 3:
                 await finish(self._renew(), patience=PATIENCE)
             if self.stored and self._dirty:
                 company = self._last_write + INTERVAL - anyio.current_time()
@@ -197,17 +197,21 @@ class Journal:
         What must not happen under another's lease is done only after this.
         """
         assert self._lease is not None
-        if self._lease.expires - time.time() < seconds:
+        if self._lease.expires - wall_clock() < seconds:
             self._ttl = max(self._ttl, 1.5 * seconds)
             await finish(self._renew(), patience=PATIENCE)
 
     async def forget(self) -> None:
         """Delete the record; what is known here stays, unwritten."""
+        await finish(self._forget(), patience=PATIENCE)
+
+    async def _forget(self) -> None:
         assert self._repository is not None
         assert self._lease is not None
-        await finish(self._repository.forget(self._lease), patience=PATIENCE)
-        self.stored = False
-        self._forget_dirt()
+        async with self._writing:
+            await self._repository.forget(self._lease)
+            self.stored = False
+            self._forget_dirt()
 
     async def _write(self) -> None:
         async with self._writing:

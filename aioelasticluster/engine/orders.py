@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.user_data import cloud_config, merged
@@ -110,7 +110,7 @@ def make_batch(
         attempt=attempt,
         digest=hashlib.sha256(repr(order).encode()).hexdigest(),
         host_key=host_key,
-        written=time.time(),
+        written=wall_clock(),
     )
     journal.put_head(attempt=attempt)
     journal.put_orders(record)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
 
+from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster.engine.launch import adopt
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.model.records import OrderRecord, OrderState
@@ -31,7 +31,7 @@ async def settle(op: Operation) -> tuple[str, ...]:
     found = await op.find()
     intended = unsettled(op)
     while intended and not _complete(intended, found):
-        left = max(map(window_end(op), intended)) - time.time()
+        left = max(map(window_end(op), intended)) - wall_clock()
         if left <= 0:
             break
         await anyio.sleep(min(left, op.provider.poll_pauses[1]))
@@ -108,7 +108,7 @@ def _take(op: Operation, name: str, instance: Instance) -> None:
 def _miss(op: Operation, found: Sequence[Instance]) -> None:
     """Mark nodes whose instance is gone; what answers nobody is not alive."""
     listed = {i.id for i in found if i.state is not InstanceState.TERMINATING}
-    recent = time.time() - op.provider.settle_window
+    recent = wall_clock() - op.provider.settle_window
     for node in op.journal.in_state(NodeState.BOOTING, NodeState.PAUSED, *UP):
         order = op.order_of(node)
         fresh = order is not None and order.written > recent

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import anyio
 
+from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._aio.polling import backoff
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.settle import unsettled, window_end
@@ -127,7 +127,7 @@ def _may_appear(op: Operation, tokens: Collection[str] | None = None) -> bool:
     """Whether an order without an answer may still show instances."""
     end = window_end(op)
     return any(
-        end(order) > time.time()
+        end(order) > wall_clock()
         for order in unsettled(op)
         if tokens is None or order.token in tokens
     )

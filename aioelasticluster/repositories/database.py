@@ -216,7 +216,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _create(path: Path) -> None:
-    """Make an empty file that only its owner may read, and its folder."""
+    """Make an empty file that only its owner may read, and its folder.
+
+    Raises what SQLite raises if it cannot open the file: found out here, since the
+    thread of an aiosqlite connection that fails to open may outlive the loop.
+    """
+    import sqlite3
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -224,6 +230,7 @@ def _create(path: Path) -> None:
         # Not opened to look: closing it again would drop the locks that another
         # connection of this process holds on it.
         pass
+    sqlite3.connect(path).close()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, str] = {
     "ANSIBLE_PIPELINING": "True",
     "ANSIBLE_GATHERING": "smart",
     "ANSIBLE_PYTHON_INTERPRETER": "auto_silent",
-    "ANSIBLE_REMOTE_TEMP": "~/.cache/aioelasticluster/ansible",
+    "ANSIBLE_REMOTE_TEMP": "~/.cache/aioelasticluster",
     "ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS": "ignore",
     "ANSIBLE_HOST_PATTERN_MISMATCH": "ignore",
     "ANSIBLE_DEPRECATION_WARNINGS": "False",
@@ -100,6 +100,7 @@ def _told(given: Mapping[str, str]) -> dict[str, str]:
     """The callback plugin tells us what happens; the user's may do so, too."""
     return {
         "ANSIBLE_NOCOLOR": "1",
+        "AIOEC_SHELL_PLUGINS": str(HERE / "shell"),
         "ANSIBLE_CALLBACK_PLUGINS": _joined(
             given.get("ANSIBLE_CALLBACK_PLUGINS"), HERE / "callback"
         ),

@@ -48,6 +48,8 @@ def _reached(cluster: SetupCluster, host: SetupHost) -> dict[str, Any]:
         "ansible_ssh_common_args": f"-o HostKeyAlias={cluster.alias_of(host)}",
         "aioec_kind": host.kind,
     }
+    if not cluster.capabilities.root:
+        facts["ansible_shell_type"] = "aioec_home"
     if cluster.capabilities.python:
         facts["ansible_python_interpreter"] = cluster.capabilities.python
     return facts

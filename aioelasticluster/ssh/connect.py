@@ -172,30 +172,31 @@ async def _run(
     try:
         process = await connection.create_process(
             result.command,
-            encoding="utf-8",
-            errors="replace",
-            input=stdin or None,
+            # Bytes: asyncssh's decoder swallows a broken character at the very end.
+            encoding=None,
+            input=stdin.encode() or None,
             stdin=asyncssh.PIPE if stdin else asyncssh.DEVNULL,
         )
     except (asyncssh.Error, OSError) as fault:
         return replace(result, error=f"the command was not started: {fault}")
-    cut = ""
+    ending = ""
     try:
         async with asyncio.timeout(timeout):
             stdout, stderr = await process.communicate()
     except TimeoutError:
         stdout, stderr = process.collect_output()
-        cut = f"cut off after {timeout:g} s"
+        ending = f"cut off after {timeout:g} s"
+    ending = ending or _ending(process)
     return replace(
         result,
-        status=None if cut else process.exit_status,
-        stdout=stdout,
-        stderr=stderr,
-        error=cut or _ending(process),
+        status=None if ending else process.exit_status,
+        stdout=stdout.decode(errors="replace"),
+        stderr=stderr.decode(errors="replace"),
+        error=ending,
     )
 
 
-def _ending(process: asyncssh.SSHClientProcess[str]) -> str:
+def _ending(process: asyncssh.SSHClientProcess[bytes]) -> str:
     """Return why a command has no exit status, empty if it has one."""
     if process.exit_signal is not None:
         return f"ended by signal {process.exit_signal[0]}"

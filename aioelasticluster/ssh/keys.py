@@ -163,7 +163,8 @@ def _read_private(path: Path, passphrase: str) -> asyncssh.SSHKey:
     except asyncssh.KeyEncryptionError as fault:
         raise _locked(path, passphrase) from fault
     except (asyncssh.KeyImportError, UnicodeDecodeError) as fault:
-        if "passphrase" in str(fault).lower():
+        text = str(fault).lower()
+        if "passphrase" in text or "decrypt" in text:
             raise _locked(path, passphrase) from fault
         raise KeyPairError(
             "ssh_key_priv",

@@ -12,7 +12,13 @@ from typing import Any
 import anyio
 
 #: Every cancellation test should run in all of these.
-WAYS = ("anyio scope", "task.cancel", "task.cancel twice", "asyncio.timeout")
+WAYS = (
+    "anyio scope",
+    "task.cancel",
+    "task.cancel twice",
+    "asyncio.timeout",
+    "all tasks",  # as asyncio.run does at its end, and many a signal handler
+)
 
 
 async def cancelled(
@@ -24,6 +30,7 @@ async def cancelled(
     work raises of its own is raised.
     """
     loop = asyncio.get_running_loop()
+    others = asyncio.all_tasks()
     cuts: list[Callable[[], object]] = []
     task = asyncio.create_task(_within(way, work, cuts))
     await asyncio.sleep(0)  # work has begun
@@ -31,6 +38,9 @@ async def cancelled(
     def cut() -> None:
         if not task.done():
             cuts[0]()
+        if way == "all tasks":
+            for other in asyncio.all_tasks() - others:
+                other.cancel()
 
     timers = [
         loop.call_later(after + turn * 0.001, cut)

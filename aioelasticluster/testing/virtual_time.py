@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,8 +62,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
+        self._made = time.time()
         super().__init__(self._jumping)
 
     def time(self) -> float:
         """Return virtual seconds since the loop was made."""
         return self._jumping.now
+
+    def wall_clock(self) -> float:
+        """Return seconds since the epoch, as if the jumps had been waited for."""
+        return self._made + self._jumping.now

@@ -61,9 +61,7 @@ async def test_a_host_key_that_cannot_be_rotated_is_reported_and_kept() -> None:
     assert set(report.unrotated) == {n.name for n in cluster.get_all_nodes()}
 
 
-async def test_too_few_nodes_at_the_deadline_end_what_this_call_launched() -> (
-    None
-):
+async def test_too_few_nodes_at_the_deadline_end_what_this_call_launched() -> None:
     world = World()
     cluster = world.cluster(faults=FaultPlan(dead=frozenset({"compute002"})))
     begun = anyio.current_time()
@@ -165,9 +163,7 @@ async def test_instances_that_are_listed_late_are_not_taken_for_gone() -> None:
     assert world.cloud.launched == 4
 
 
-async def test_starting_again_completes_what_is_missing_and_nothing_else() -> (
-    None
-):
+async def test_starting_again_completes_what_is_missing_and_nothing_else() -> None:
     world = World()
     provider = world.provider(FaultPlan(broken=frozenset({"compute001"})))
     cluster = world.cluster(provider=provider)

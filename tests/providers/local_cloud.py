@@ -7,7 +7,8 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,20 @@ def left_behind(state: Path) -> None:
     assert not left, f"processes {left} were left behind"
     names = [path.name for path in state.iterdir()] if state.exists() else []
     assert not names, f"files {names} were left behind"
+
+
+@asynccontextmanager
+async def ssh_connection(
+    cloud: LocalCloud, instance: Instance
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Connect with asyncssh, the host key checked."""
+    key = cloud.host_key.convert_to_public()
+    async with asyncssh.connect(
+        instance.addresses[0],
+        instance.ssh_port,
+        username="debian",
+        client_keys=[str(cloud.key)],
+        known_hosts=([key], [], []),
+        config=None,
+    ) as connection:
+        yield connection

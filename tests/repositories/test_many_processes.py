@@ -58,8 +58,9 @@ async def add():
             break
         except ClusterBusyError:
             await asyncio.sleep(0.002)
-    head = (await repository.load("demo")).head
-    await repository.transaction(lease, Change(head=head_of(identity=head.identity + "+")))
+    so_far = (await repository.load("demo")).head.identity
+    change = Change(head=head_of(identity=so_far + "+"))
+    await repository.transaction(lease, change)
     await repository.release(lease)
 
 async def main():

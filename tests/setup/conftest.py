@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
+from blockbuster import blockbuster_ctx
 
+from aioelasticluster._aio.processes import _end_marked, _marked
 from aioelasticluster.model.capabilities import Capabilities
-from aioelasticluster.model.events import Event, SetupTaskDone
+from aioelasticluster.model.events import Event, SetupTaskDone, SetupTaskStarted
 from aioelasticluster.setup.ansible import AnsibleSetupProvider
 from aioelasticluster.setup.base import SetupCluster, SetupHost
 
@@ -31,13 +37,13 @@ class Rig:
     def home(self, name: str) -> Path:
         return self.folder / "hosts" / name
 
-    def provider(self, **settings: object) -> AnsibleSetupProvider:
+    def provider(self, **settings: Any) -> AnsibleSetupProvider:
         defaults = {
             "groups": {"frontend": [], "compute": []},
             "work_dir": self.folder / "work",
             "cache_dir": self.folder / "cache",
         }
-        return AnsibleSetupProvider(**{**defaults, **settings})  # type: ignore[arg-type]  # free on purpose
+        return AnsibleSetupProvider(**{**defaults, **settings})
 
     def playbook(self, text: str, name: str = "mine.yml") -> Path:
         path = self.folder / "playbooks" / name
@@ -46,28 +52,45 @@ class Rig:
         return path
 
     def told(self, status: str) -> list[tuple[str, str]]:
+        """Return host and task of every result with this status."""
         return [
             (event.node, event.task)
             for event in self.events
             if isinstance(event, SetupTaskDone) and event.status == status
         ]
 
-    def changed(self, host: str, **facts: object) -> SetupCluster:
+    def listening(self, listen: Callable[[Event], None]) -> SetupCluster:
+        """Return the cluster with another listener."""
+        return replace(self.cluster, listen=listen)
+
+    def changed(self, host: str, **facts: Any) -> SetupCluster:
         """Return the cluster with other facts about one host."""
         hosts = (
-            replace(one, **facts) if one.name == host else one  # type: ignore[arg-type]  # free on purpose
+            replace(one, **facts) if one.name == host else one
             for one in self.cluster.hosts
         )
         return replace(self.cluster, hosts=tuple(hosts))
 
-    def left_behind(self) -> list[str]:
-        """Return the files that a run should have removed."""
+    def left_behind(self) -> list[object]:
+        """Return the files and processes of a run that outlived it."""
         facts = self.folder / "work" / CLUSTER_ID / "facts"
+        files = [*(self.folder / "work").rglob("*"), *Path(tempfile.tempdir).iterdir()]  # type: ignore[arg-type]  # set by the fixture
+        processes = _marked(f"ANSIBLE_HOME={self.folder}/work".encode())
+        kept = (facts.parent, facts)
         return [
-            str(path)
-            for path in (self.folder / "work").rglob("*")
-            if path.is_file() and path.parent != facts
+            *(path for path in files if path not in kept and path.parent != facts),
+            *processes,
         ]
+
+
+def on_task(task: str, act: Callable[[], None]) -> Callable[[Event], None]:
+    """Return a listener that acts when a task begins."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, SetupTaskStarted) and event.task == task:
+            act()
+
+    return listen
 
 
 def _write_key(path: Path, passphrase: str | None = None) -> str:
@@ -78,55 +101,42 @@ def _write_key(path: Path, passphrase: str | None = None) -> str:
 
 
 @pytest.fixture
-def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+def make_rig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Rig]]:
+    # Short, for sockets; its own, so that what is left in it is ours.
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.mkdtemp("", "t", "/tmp"))
     servers: list[subprocess.Popen[str]] = []
 
     def make(names: list[str], passphrase: str = "") -> Rig:
-        user_key = tmp_path / "user_key"
-        (tmp_path / "authorized").write_text(
-            _write_key(user_key, passphrase or None) + "\n"
-        )
-        plan: dict[str, dict[str, str]] = {}
-        keys: dict[str, str] = {}
-        for number, name in enumerate(names):
-            home = tmp_path / "hosts" / name
-            home.mkdir(parents=True)
-            keys[name] = _write_key(tmp_path / f"{name}_key")
-            plan[name] = {
-                "address": f"127.0.7.{number + 1}",
-                "home": str(home),
+        public = _write_key(tmp_path / "user_key", passphrase or None)
+        (tmp_path / "authorized").write_text(f"{public}\n")
+        plan = {
+            name: {
+                "address": f"127.0.7.{number}",
+                "home": str(tmp_path / "hosts" / name),
                 "key": str(tmp_path / f"{name}_key"),
             }
-        plan_file = tmp_path / "plan.json"
-        authorized = str(tmp_path / "authorized")
-        plan_file.write_text(json.dumps({"hosts": plan, "authorized": authorized}))
-        script = str(Path(__file__).with_name("ssh_hosts.py"))
-        server = subprocess.Popen(
-            [sys.executable, script, str(plan_file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        servers.append(server)
-        assert server.stdout
-        ports = json.loads(server.stdout.readline())
-        hosts = tuple(
-            SetupHost(
-                name=name,
-                kind=name.rstrip("0123456789"),
-                address=plan[name]["address"],
-                port=ports[name],
-                login="test",
-                host_keys=(keys[name],),
-            )
-            for name in names
-        )
+            for number, name in enumerate(names, start=1)
+        }
+        keys = {name: _write_key(Path(host["key"])) for name, host in plan.items()}
+        ports = _serve(tmp_path, plan, servers)
         events: list[Event] = []
         cluster = SetupCluster(
             id=CLUSTER_ID,
             name="demo",
-            hosts=hosts,
-            private_key_path=str(user_key),
+            hosts=tuple(
+                SetupHost(
+                    name=name,
+                    kind=name.rstrip("0123456789"),
+                    address=host["address"],
+                    port=ports[name],
+                    login="debian",
+                    host_keys=(keys[name],),
+                )
+                for name, host in plan.items()
+            ),
+            private_key_path=str(tmp_path / "user_key"),
             passphrase=passphrase,
             proxy="",
             capabilities=Capabilities(root=False, systemd=False, python=sys.executable),
@@ -137,8 +147,40 @@ def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
     yield make
     for server in servers:
         server.communicate("")
+    # Daemons outlive the sessions that started them, as they should.
+    _end_marked(f"AIOEC_TEST_RIG={tmp_path}\0".encode(), grace=5.0)
+    shutil.rmtree(str(tempfile.tempdir))
+
+
+def _serve(
+    folder: Path, plan: dict[str, dict[str, str]], servers: list[subprocess.Popen[str]]
+) -> dict[str, int]:
+    """Start one process for all hosts; return their ports."""
+    for host in plan.values():
+        Path(host["home"]).mkdir(parents=True)
+    settings = {"hosts": plan, "authorized": str(folder / "authorized")}
+    (folder / "plan.json").write_text(json.dumps(settings))
+    script = str(Path(__file__).with_name("ssh_hosts.py"))
+    server = subprocess.Popen(
+        [sys.executable, script, str(folder / "plan.json")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "AIOEC_TEST_RIG": str(folder)},
+        text=True,
+    )
+    servers.append(server)
+    assert server.stdout
+    ports: dict[str, int] = json.loads(server.stdout.readline())
+    return ports
 
 
 @pytest.fixture
 def rig(make_rig: Callable[..., Rig]) -> Rig:
     return make_rig(["frontend001", "compute001", "compute002"])
+
+
+@pytest.fixture
+def unblocked() -> Iterator[None]:
+    """Fail the test if the set-up side blocks the event loop."""
+    with blockbuster_ctx("aioelasticluster"):
+        yield

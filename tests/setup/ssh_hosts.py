@@ -16,7 +16,7 @@ from typing import Any
 import asyncssh
 
 #: What a command on a host may see of the environment that the tests run in.
-KEPT = ("PATH", "LANG", "LC_ALL")
+KEPT = ("PATH", "LANG", "LC_ALL", "AIOEC_TEST_RIG")
 
 
 class Server(asyncssh.SSHServer):

@@ -8,11 +8,13 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio import to_thread
 
+from aioelasticluster._aio.blocking import Blocking
+from aioelasticluster._aio.processes import run_process
 from aioelasticluster.errors import (
     CapacityError,
     InvalidRequestError,
@@ -36,6 +38,10 @@ ERRORS: Mapping[str, type[ProviderError]] = {
     "transient": TransientError,
     "unauthorized": UnauthorizedError,
 }
+
+
+#: File work apart from the loop; the files are small.
+on_disk = Blocking(width=4, patience=30.0)
 
 
 class LineLostError(Exception):
@@ -187,7 +193,7 @@ class ParentClient:
         """Call the parent that is there; else start one and call that."""
         if (line := await self._call()) is not None:
             return line
-        if not start and not await to_thread.run_sync(self._folder.in_use):
+        if not start and not await on_disk(self._folder.in_use):
             return None
         await self._start_parent()
         line = await self._call()
@@ -197,7 +203,7 @@ class ParentClient:
 
     async def _call(self) -> ParentLine | None:
         """Connect to the parent that the folder names, None if nobody answers."""
-        contact = await to_thread.run_sync(self._contact)
+        contact = await on_disk(self._contact)
         if contact is None:
             return None
         loop = asyncio.get_running_loop()
@@ -225,17 +231,14 @@ class ParentClient:
 
     async def _start_parent(self) -> None:
         """Start a parent and wait until one answers, ours or somebody else's."""
-        await to_thread.run_sync(self._make_folder)
+        await on_disk(self._make_folder)
         module = "aioelasticluster.providers.local.server"
         command = [sys.executable, "-P", "-m", module, str(self._folder.path)]
         try:
-            done = await anyio.run_process(
-                command, env=_environment(), cwd="/", check=False
-            )
+            status, words = await _spoken(command)
         except OSError as fault:
             raise TransientError(f"cannot start {command[0]}: {fault}") from fault
-        if done.returncode:
-            words = done.stderr.decode(errors="replace").strip()
+        if status:
             raise TransientError(f"the local cloud did not start: {words}")
 
     def _make_folder(self) -> None:
@@ -254,6 +257,17 @@ class ParentClient:
                 f"state_dir {path} can be written by other users; "
                 "give LocalCloudProvider a folder of your own"
             )
+
+
+async def _spoken(command: list[str]) -> tuple[int, str]:
+    """Run a command of few words; return its status and what it said."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as words, os.fdopen(writer, "wb") as output:
+        status = await run_process(
+            command, environment=_environment(), folder=Path("/"), output=output
+        )
+        output.close()
+        return status, words.read().decode(errors="replace").strip()
 
 
 def _environment() -> dict[str, str]:

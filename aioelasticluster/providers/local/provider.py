@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -12,8 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
-
-from anyio import to_thread
 
 from aioelasticluster._aio.shared import Shared
 from aioelasticluster.errors import (
@@ -35,8 +32,13 @@ from aioelasticluster.providers.base import (
     Preparation,
 )
 from aioelasticluster.providers.faults import FaultPlan
-from aioelasticluster.providers.local.client import ERRORS, LineLostError, ParentClient
-from aioelasticluster.providers.local.environment import base_interpreter
+from aioelasticluster.providers.local.client import (
+    ERRORS,
+    LineLostError,
+    ParentClient,
+    on_disk,
+)
+from aioelasticluster.providers.local.environment import base_interpreter, user_name
 from aioelasticluster.providers.local.keystore import KeyStore
 from aioelasticluster.providers.local.layout import StateFolder
 
@@ -120,7 +122,7 @@ class LocalCloudProvider(AbstractCloudProvider):
 
     async def identity(self) -> str:
         """Return user, host and folder: what tells one local cloud from another."""
-        return f"local:{getpass.getuser()}@{socket.gethostname()}:{self._folder.path}"
+        return f"local:{user_name()}@{socket.gethostname()}:{self._folder.path}"
 
     async def prepare(self, preparation: Preparation) -> Mapping[str, str]:
         """Store the public key, as a cloud's key pairs do."""
@@ -252,7 +254,7 @@ class LocalCloudProvider(AbstractCloudProvider):
             except OSError as fault:
                 raise TransientError(f"{self._folder.path}: {fault}") from fault
 
-        return await to_thread.run_sync(guarded)
+        return await on_disk(guarded)
 
     def _instances(self, answer: Mapping[str, Any]) -> tuple[Instance, ...]:
         tags = [self._decoded(plain) for plain in answer["tags"]]

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+from ansible.plugins.loader import shell_loader
 
 DOCUMENTATION = """
 name: aioec_stream
@@ -42,6 +43,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible is not anno
         super().__init__()
         self._fd = int(os.environ.get("AIOEC_STREAM_FD", "-1"))
         self._play = ""
+        # No setting names a folder of shell plugins. Workers inherit this one.
+        shell_loader.add_directory(os.environ.get("AIOEC_SHELL_PLUGINS", ""))
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Remember the play's name: its tasks are told with it."""

@@ -109,11 +109,11 @@ class Daemon:
 
     def command(self) -> list[str]:
         """Return the command, with a port that is free now."""
-        wanted, command = self.wanted, self.wanted["command"]
-        if wanted["port"]:
-            port = str(free_port(wanted["address"], wanted["port"]))
-            command = [word.replace("{port}", port) for word in command]
-        return command
+        words: list[str] = self.wanted["command"]
+        if not self.wanted["port"]:
+            return words
+        port = str(free_port(self.wanted["address"], self.wanted["port"]))
+        return [word.replace("{port}", port) for word in words]
 
     def wait(self, process: subprocess.Popen[bytes], ready: str) -> None:
         """Wait until the file is there and holds something."""
