@@ -83,7 +83,7 @@ class PlaybookRun:
     @asynccontextmanager
     async def _prepared(self, token: str) -> AsyncIterator[RunFolder]:
         """Hold the run's folder for the block, and end what outlives the block."""
-        folder = RunFolder.named(self.kept, token)
+        folder = await in_thread(RunFolder.named, self.kept, token)
         try:
             await in_thread(self._prepare, folder)
             yield folder
@@ -125,10 +125,11 @@ class PlaybookRun:
                 return None, f"stopped after {self.timeout:g} s, its time was up"
 
     async def _run(self, folder: RunFolder, token: str, stream: int) -> int:
+        settings = await in_thread(self._environment, folder, token, stream)
         with await in_thread(open, folder.output, "wb") as output:
             return await run_process(
                 self._command(folder),
-                environment=self._environment(folder, token, stream),
+                environment=settings,
                 folder=folder.path,
                 output=output,
                 pass_fds=[stream],

@@ -50,7 +50,7 @@ class ClusterFolder:
             except OSError:
                 continue  # being made, or being removed
             if owner is not None and owner.dead:
-                RunFolder(path).remove()
+                RunFolder.named(self, path.name.removeprefix("run-")).remove()
 
     def remove(self) -> None:
         """Remove all of it."""
@@ -63,19 +63,16 @@ class RunFolder:
     """The files of one run of ansible-playbook; nobody else may look into it."""
 
     path: Path
+    #: Where sockets are: their paths must be short, so not in the folder.
+    sockets: Path
 
     @classmethod
     def named(cls, cluster: ClusterFolder, token: str) -> Self:
         """Return the folder of a run; nothing is made yet."""
-        return cls(cluster.path / f"run-{token}")
-
-    @property
-    def sockets(self) -> Path:
-        """Where sockets are: their paths must be short, so not in the folder."""
-        name = f"aioec-{self.path.name.removeprefix('run-')}"
-        usual = Path(tempfile.gettempdir())
-        short = len(str(usual)) + len(name) < LONGEST_SOCKET_FOLDER
-        return (usual if short else Path("/tmp")) / name
+        name, usual = f"aioec-{token}", Path(tempfile.gettempdir())
+        short = len(str(usual / name)) < LONGEST_SOCKET_FOLDER
+        sockets = (usual if short else Path("/tmp")) / name
+        return cls(cluster.path / f"run-{token}", sockets)
 
     @property
     def inventory(self) -> Path:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,9 +112,8 @@ class LocalCloud:
 
     async def gone(self, *ids: str) -> None:
         """Wait until instances are not described any more."""
-        with anyio.fail_after(PATIENCE):
-            while await self.described(*ids):
-                await anyio.sleep(0.01)
+        while await self.described(*ids):
+            await anyio.sleep(0.01)  # noqa: ASYNC110  nobody but the cloud knows
 
     async def end(self) -> None:
         """Terminate all that lives in the folder, and wait for it."""
@@ -155,6 +154,13 @@ class LocalCloud:
         done = await self.ssh(instance, command)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
+
+
+async def eventually(fact: Callable[[], object]) -> None:
+    """Wait until something that can only be looked at has become true."""
+    with anyio.fail_after(PATIENCE):
+        while not fact():
+            await anyio.sleep(0.01)  # noqa: ASYNC110  another process's doing
 
 
 def processes_of(state: Path) -> list[int]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from anyio import to_thread
 from blockbuster import blockbuster_ctx
 
 from aioelasticluster._aio.processes import _end_marked, _marked
@@ -71,8 +72,11 @@ class Rig:
         )
         return replace(self.cluster, hosts=tuple(hosts))
 
-    def left_behind(self) -> list[object]:
+    async def left_behind(self) -> list[object]:
         """Return the files and processes of a run that outlived it."""
+        return await to_thread.run_sync(self._left_behind)
+
+    def _left_behind(self) -> list[object]:
         facts = self.folder / "work" / CLUSTER_ID / "facts"
         files = [*(self.folder / "work").rglob("*"), *Path(tempfile.tempdir).iterdir()]  # type: ignore[arg-type]  # set by the fixture
         processes = _marked(f"ANSIBLE_HOME={self.folder}/work".encode())

@@ -8,14 +8,18 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import asyncssh
+from asyncssh.forward import SSHForwarder
 
 from aioelasticluster.providers.local.environment import Place, shell
 from aioelasticluster.providers.local.server.boot import Boot
 from aioelasticluster.providers.local.server.children import Children
 from aioelasticluster.providers.local.server.cloud_config import BootPlan
+from aioelasticluster.providers.local.server.forwarding import forwarded
 from aioelasticluster.providers.local.server.host_key import HostKey
 from aioelasticluster.providers.local.server.journal import Journal
 from aioelasticluster.providers.local.server.processes import adopt_orphans
@@ -148,8 +152,8 @@ class Server(asyncssh.SSHServer):
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> bool:
-        return True
+    ) -> Coroutine[Any, Any, SSHForwarder]:
+        return forwarded(dest_host, dest_port)
 
     def unix_connection_requested(self, dest_path: str) -> bool:
         return True

@@ -25,6 +25,9 @@ from aioelasticluster.providers.local.server.streams import Inflow, Outflow
 #: Exit status for a command that could not be started at all.
 _CANNOT_START = 127
 
+#: What OpenSSH's client speaks, and nothing newer.
+_SFTP_VERSION = 3
+
 TerminalSize = tuple[int, int, int, int]
 
 
@@ -32,7 +35,7 @@ class Session(SSHServerStreamSession[bytes]):
     """Runs what the client asks for; SFTP is served by the base class."""
 
     def __init__(self, shell: str, children: Children) -> None:
-        super().__init__(None, sftp_factory=_sftp_server)
+        super().__init__(None, sftp_factory=_sftp_server, sftp_version=_SFTP_VERSION)
         self._shell, self._children = shell, children
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._arguments: list[str] = []

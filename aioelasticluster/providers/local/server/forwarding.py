@@ -1,0 +1,33 @@
+"""Connections that are forwarded out of an instance."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncssh
+from asyncssh.forward import SSHForwarder
+
+
+class Forwarder(SSHForwarder):
+    """One side of a forwarded connection; both close when both have ended.
+
+    asyncssh leaves the channel open if the far side ends first, and OpenSSH's client
+    waits for its close: `ssh -W`, which jump hosts are made of, would never end.
+    """
+
+    def eof_received(self) -> bool:
+        more = super().eof_received()
+        if not more:
+            self.close()
+        return more
+
+
+async def forwarded(host: str, port: int) -> SSHForwarder:
+    """Connect to where a client wants to be forwarded to."""
+    loop = asyncio.get_running_loop()
+    try:
+        _, peer = await loop.create_connection(Forwarder, host or "127.0.0.1", port)
+    except OSError as fault:
+        reason = asyncssh.OPEN_CONNECT_FAILED
+        raise asyncssh.ChannelOpenError(reason, str(fault)) from fault
+    return Forwarder(peer)
