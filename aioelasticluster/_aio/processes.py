@@ -30,9 +30,11 @@ class Rung:
     grace: float
 
 
-#: Ask, insist, end: a tool that cleans up behind itself deserves the first two.
+#: Ask, insist, end. Asked twice, for Python loses an interrupt that comes at a bad
+#: moment (while it forks, in a destructor), and Ansible's does now and then.
 LADDER = (
-    Rung(signal=signal.SIGINT, grace=6.0),
+    Rung(signal=signal.SIGINT, grace=2.0),
+    Rung(signal=signal.SIGINT, grace=4.0),
     Rung(signal=signal.SIGTERM, grace=3.0),
     Rung(signal=signal.SIGKILL, grace=5.0),
 )

@@ -57,7 +57,7 @@ class Bringup:
         Deadline is loop time. The outcome can be read from the nodes; a
         `ProviderError` that ends the whole operation is kept as `fatal`.
         """
-        async with task_group() as group:
+        async with self.op.transport.opened(), task_group() as group:
             self._scope = group.cancel_scope
             self._scope.deadline = deadline
             group.start_soon(self._launch_planned)

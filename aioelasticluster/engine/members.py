@@ -65,9 +65,8 @@ async def ask_one(op: Operation, name: str) -> bool:
         return False
     try:
         if node.state is NodeState.BOOTING:
-            await Bringup(op=op, names=(name,), to_launch=(), minimum={}).prove_once(
-                name
-            )
+            prover = Bringup(op=op, names=(name,), to_launch=(), minimum={})
+            await prover.prove_once(name)
         else:
             await op.transport.probe(op.target(node))
     except SshError as error:

@@ -37,10 +37,11 @@ async def session(
 ) -> AsyncIterator[Operation]:
     """Open clients, take the lease and read the record; give all back at the end.
 
+    SSH is opened by those who need it: a cluster can be stopped without its key.
     Raises `ClusterBusyError`, and `ClusterExistsError` if the name is recorded with
     another plan than the handle's.
     """
-    async with repository.opened(), provider.opened(), transport.opened():
+    async with repository.opened(), provider.opened():
         ttl = provider.launch_patience + LEASE_MARGIN
         lease = await repository.acquire(journal.head.name, ttl=ttl)
         journal.attach(repository, lease, ttl=ttl)

@@ -22,13 +22,13 @@ STEP_PATIENCE = 15.0
 
 _KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]+={0,2}")
 
-#: Speaks in lines: `key TYPE BASE64`, then reads `install`, then `done`; or `no REASON`
-#: (nothing was changed) or `kept REASON` (the new key is in place, but not shown).
+#: Speaks in lines: `key TYPE BASE64`, then reads `install`, then `done`. Or it
+#: says `unchanged REASON`, or `kept REASON`: the new key is in place, but not shown.
 #: `$1` is the script itself, for another start as root; `$2` is where we come from.
 SCRIPT = r"""
 umask 077
 from=${2:-$SSH_CONNECTION}
-no() { printf 'no %s\n' "$*"; exit 0; }
+no() { printf 'unchanged %s\n' "$*"; exit 0; }
 key=${AIOEC_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key}
 folder=$(dirname "$key")
 if [ ! -w "$folder" ]; then
@@ -151,4 +151,4 @@ async def _line(process: asyncssh.SSHClientProcess[str]) -> str:
 
 
 def _reason(answer: str) -> str:
-    return answer.removeprefix("no ").removeprefix("kept ")
+    return answer.removeprefix("unchanged ").removeprefix("kept ")

@@ -66,10 +66,12 @@ async def _by_task(work: Work, turns: int, *, again: bool) -> bool:
 
     def strike() -> None:
         task.cancel()
-        if again:
-            arm(lambda: task.cancel() and None, 2)
 
-    arm(strike, turns)
+    def strike_twice() -> None:
+        task.cancel()
+        arm(strike, 2)
+
+    arm(strike_twice if again else strike, turns)
     try:
         await task
     except asyncio.CancelledError:

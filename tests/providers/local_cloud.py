@@ -112,8 +112,8 @@ class LocalCloud:
 
     async def gone(self, *ids: str) -> None:
         """Wait until instances are not described any more."""
-        while await self.described(*ids):
-            await anyio.sleep(0.01)  # noqa: ASYNC110  nobody but the cloud knows
+        while await self.described(*ids):  # noqa: ASYNC110  only the cloud knows
+            await anyio.sleep(0.01)
 
     async def end(self) -> None:
         """Terminate all that lives in the folder, and wait for it."""
@@ -159,8 +159,8 @@ class LocalCloud:
 async def eventually(fact: Callable[[], object]) -> None:
     """Wait until something that can only be looked at has become true."""
     with anyio.fail_after(PATIENCE):
-        while not fact():
-            await anyio.sleep(0.01)  # noqa: ASYNC110  another process's doing
+        while not fact():  # noqa: ASYNC110  another process's doing
+            await anyio.sleep(0.01)
 
 
 def processes_of(state: Path) -> list[int]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -187,6 +188,13 @@ async def listen(user_key: KeyFiles) -> AsyncIterator[Listen]:
 def _answer(process: asyncssh.SSHServerProcess[str]) -> None:
     process.stdout.write(f"ran {process.command}\n")
     process.exit(0)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 def public_of(key: asyncssh.SSHKey) -> str:

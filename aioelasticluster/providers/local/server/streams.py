@@ -118,11 +118,13 @@ class Inflow:
             self._loop.add_writer(self._descriptor, self._write)
             return
         self._loop.remove_writer(self._descriptor)
-        self._release()
         if self._eof:
             self.close()
+        else:
+            self._release()
 
     def _release(self) -> None:
+        """Let the sender go on; what it had to keep comes before this returns."""
         if self._held:
             self._held = False
             self._go_on()
