@@ -170,7 +170,8 @@ class Cluster(Roster):
         unless `keep()` was called.
         """
         handle = self._handle
-        await handle.check_plan(handle.journal.nodes.values())
+        _check_timeout(timeout)
+        await handle.check_plan()
         check_minimum(self._planned(), min_nodes)
         async with handle.operation("start") as op:
             first = not handle.journal.stored
@@ -199,9 +200,9 @@ class Cluster(Roster):
         if count < 0:
             raise ConfigurationError("count", count, "not a number", "Give 0 or more")
         async with handle.operation("resize") as op:
-            await handle.check_plan(handle.journal.nodes.values())
+            await handle.check_plan()
             members.first_of(op, kind)
-            handle.begin(planned=False)
+            handle.begin()
             more = count - self._planned()[kind]
             if more < 0:
                 await self._remove(op, members.leaving(op, kind, -more))
@@ -405,6 +406,13 @@ def _check_host_keys(policy: str, authority: str) -> None:
             authority,
             'goes with host_keys="ca", and only with it',
             "Give the authority's public key, as in known_hosts",
+        )
+
+
+def _check_timeout(timeout: float) -> None:
+    if not timeout > 0:
+        raise ConfigurationError(
+            "timeout", timeout, "not a time to wait", "Give seconds, more than 0"
         )
 
 

@@ -67,7 +67,7 @@ class Node:
         """
         handle = self._handle
         async with handle.operation(f"start of {self.name}") as op:
-            await handle.check_plan([self.record])
+            await handle.check_plan()
             first = not handle.journal.stored
             handle.begin()
             await members.launch_one(op, self.name)
@@ -90,9 +90,7 @@ class Node:
         """
         handle = self._handle
         try:
-            async with handle.operation(
-                f"is_alive of {self.name}", exclusive=False
-            ) as op:
+            async with handle.on_record() as op:
                 return await members.ask_one(op, self.name)
         except ClusterBusyError:
             return await self._answers()

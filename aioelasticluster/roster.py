@@ -123,7 +123,7 @@ class Roster:
             raise ConfigurationError(
                 "name", name, "the cluster has a node of this name", "Choose another"
             )
-        journal.put_nodes(NodeRecord(name=name, spec=spec))
+        journal.plan(NodeRecord(name=name, spec=spec))
         return Node(self._handle, name)
 
     def add_nodes(
@@ -148,7 +148,7 @@ class Roster:
         )
         journal = self._handle.journal
         names = list(islice(fresh_names(kind, journal.nodes), num))
-        journal.put_nodes(*(NodeRecord(name=name, spec=spec) for name in names))
+        journal.plan(*(NodeRecord(name=name, spec=spec) for name in names))
         return [Node(self._handle, name) for name in names]
 
     def _spec(

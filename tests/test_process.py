@@ -51,6 +51,10 @@ def identity_of(child: subprocess.Popen[str]) -> ProcessIdentity:
     return identity
 
 
+def alive(identity: ProcessIdentity) -> bool:
+    return not identity.dead
+
+
 def test_this_process_is_here_and_alive() -> None:
     us = ProcessIdentity.current()
     assert us.pid == os.getpid()
@@ -65,13 +69,13 @@ def test_another_process_is_alive_until_it_has_ended(
     identity = identity_of(child)
     assert identity.pid == child.pid
     assert identity.here
-    assert not identity.dead
+    assert alive(identity)
     assert identity != ProcessIdentity.current()
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert identity.dead  # although nobody has asked for its exit status yet
+    assert not alive(identity)  # although nobody has asked for its exit status yet
     child.wait()
-    assert identity.dead
+    assert not alive(identity)
 
 
 def test_a_pid_that_is_used_again_is_another_process() -> None:

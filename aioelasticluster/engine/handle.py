@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -30,7 +30,7 @@ from aioelasticluster.errors import (
 )
 from aioelasticluster.model.codec import plan_digest
 from aioelasticluster.model.events import OperationEnded, OperationStarted
-from aioelasticluster.model.records import Change, ClusterRecord, NodeRecord
+from aioelasticluster.model.records import Change, ClusterRecord
 from aioelasticluster.model.reports import StartReport
 from aioelasticluster.model.states import Target
 from aioelasticluster.providers.base import AbstractCloudProvider
@@ -74,23 +74,18 @@ class Handle:
         return self.journal.head.name
 
     @asynccontextmanager
-    async def operation(
-        self, name: str, *, exclusive: bool = True
-    ) -> AsyncIterator[Operation]:
+    async def operation(self, name: str) -> AsyncIterator[Operation]:
         """Run a public operation: under the lease, with writes and events.
 
-        Exclusive operations of one handle wait for one another; other processes'
-        get `ClusterBusyError`.
+        Operations of one handle wait for one another; those of others get
+        `ClusterBusyError`.
         """
         begun, error = time.monotonic(), ""
         self.events.emit(OperationStarted(cluster=self.name, operation=name))
         try:
             async with AsyncExitStack() as stack:
-                if exclusive:
-                    await stack.enter_async_context(self._one_at_a_time.get())
-                op = await stack.enter_async_context(self._session())
-                await stack.enter_async_context(accompanied(self.journal.keep()))
-                yield op
+                await stack.enter_async_context(self._one_at_a_time.get())
+                yield await stack.enter_async_context(self.on_record())
         except BaseException as failure:
             error = str(failure) or type(failure).__name__
             raise
@@ -105,6 +100,15 @@ class Handle:
             )
 
     @asynccontextmanager
+    async def on_record(self) -> AsyncIterator[Operation]:
+        """Hold the lease and write changes for the block; beside others, if need be.
+
+        Raises `ClusterBusyError`.
+        """
+        async with self._session() as op, accompanied(self.journal.keep()):
+            yield op
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
         """Hold open what is needed to reach nodes; no lease, nothing is written."""
         async with self.provider.opened(), self.transport.opened():
@@ -113,11 +117,12 @@ class Handle:
     def _open_session(self) -> AbstractAsyncContextManager[Operation]:
         return session(self.journal, self.repository, self.provider, self.transport)
 
-    async def check_plan(self, nodes: Collection[NodeRecord]) -> None:
+    async def check_plan(self) -> None:
         """Check all that can be wrong before anything is launched.
 
         Raises `ConfigurationError`, `KeyPairError` and `UnsupportedError`.
         """
+        nodes = self.journal.nodes.values()
         if not nodes:
             raise ConfigurationError(
                 "nodes", 0, "the cluster has no nodes", "Call add_node or add_nodes"
@@ -139,11 +144,10 @@ class Handle:
         needs = self.setup.check({node.kind for node in nodes})
         check_requirements(needs, offers, type(self.provider).__name__)
 
-    def begin(self, *, planned: bool = True) -> None:
+    def begin(self) -> None:
         """Make the journal's record one of a cluster that should run.
 
-        With planned, the nodes known now are what the user's program asks for. Raises
-        `ClusterExistsError` while it is paused or being stopped.
+        Raises `ClusterExistsError` while it is paused or being stopped.
         """
         journal = self.journal
         if not journal.stored and journal.head.target is Target.GONE:
@@ -155,8 +159,9 @@ class Handle:
         facts: dict[str, Any] = {"target": Target.RUNNING, "kept": self.keeps}
         if not journal.stored:
             facts["owner"] = ProcessIdentity.current().encoded()
-        if planned:
+        if journal.replanned:
             facts["plan"] = plan_digest(journal.nodes.values())
+            journal.replanned = False
         head = replace(journal.head, **facts)
         if head != journal.head:
             journal.put_head(**facts)

@@ -38,7 +38,9 @@ class Journal:
     """What this handle knows of its cluster, and the way to the repository.
 
     It is `attached` to a repository under a lease while operations run, and only
-    then writes. `listen` is called with every event.
+    then writes. `listen` is called with every event. `stored` tells whether the
+    cluster is recorded, `lost` whether another process has it now, and `replanned`
+    whether the user's program planned nodes that the record's plan does not have.
     """
 
     def __init__(self, record: ClusterRecord, listen: Callable[[Event], None]) -> None:
@@ -46,6 +48,7 @@ class Journal:
         self.listen = listen
         self.stored = False
         self.lost = False
+        self.replanned = False
         self._repository: AbstractClusterRepository | None = None
         self._lease: Lease | None = None
         self._ttl = 0.0
@@ -114,6 +117,11 @@ class Journal:
         self._apply(Change(head=replace(self.head, **facts)))
         self._dirty_head = True
         self._changed()
+
+    def plan(self, *nodes: NodeRecord) -> None:
+        """Add nodes that the user's program asks for."""
+        self.replanned = True
+        self.put_nodes(*nodes)
 
     def put_nodes(self, *nodes: NodeRecord) -> None:
         """Add nodes, or replace them."""

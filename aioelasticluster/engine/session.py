@@ -79,7 +79,7 @@ async def _read(journal: Journal, repository: AbstractClusterRepository) -> None
     added = [n for n in journal.nodes.values() if n.state is NodeState.PLANNED]
     if not journal.stored:
         _check_same_plan(journal, stored)
-        added = []
+        added, journal.replanned = [], False
     journal.load(stored)
     journal.put_nodes(*(node for node in added if node.name not in stored.nodes))
 

@@ -23,6 +23,7 @@ from aioelasticluster.setup.arguments import (
     plain_variables,
     playbooks_to_run,
     positive,
+    variables_by_kind,
 )
 from aioelasticluster.setup.base import AbstractSetupProvider, SetupCluster
 from aioelasticluster.setup.environment import PLAYBOOKS
@@ -39,7 +40,8 @@ class AnsibleSetupProvider(AbstractSetupProvider):
 
     `groups` says which Ansible groups the nodes of each kind are in, such as
     `{"frontend": ["dask_scheduler"], "compute": ["dask_worker"]}`; an empty list is
-    for a kind that only gets the base role.
+    for a kind that only gets the base role. Kinds that a cluster has no nodes of do
+    no harm, so one provider may serve several clusters.
 
     `playbook` is a playbook of your own, run *instead of* the packaged one, or a list
     of playbooks run one after another; the word `"packaged"` in the list stands for
@@ -79,10 +81,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         self._groups = groups_by_kind(groups)
         self._playbooks = playbooks_to_run(playbook)
         self._variables = plain_variables("variables", variables or {})
-        self._kind_variables = {
-            kind: plain_variables(f"kind_variables[{kind!r}]", given)
-            for kind, given in (kind_variables or {}).items()
-        }
+        self._kind_variables = variables_by_kind(kind_variables or {}, self._groups)
         self._secrets = plain_variables("secrets", secrets or {})
         self._become, self._become_user = checked_become(become), become_user
         self._forks = positive("forks", forks)
@@ -136,19 +135,6 @@ class AnsibleSetupProvider(AbstractSetupProvider):
                     f"nothing is said about the nodes of kind {kind!r}",
                     f"Add {kind!r} with its Ansible groups, or with none: []",
                 )
-        for field, given in self._by_kind.items():
-            for kind in given:
-                if kind not in kinds:
-                    raise ConfigurationError(
-                        field,
-                        kind,
-                        "the cluster has no nodes of this kind",
-                        f"Its kinds are: {', '.join(sorted(kinds)) or 'none yet'}",
-                    )
-
-    @property
-    def _by_kind(self) -> Mapping[str, Mapping[str, Any]]:
-        return {"groups": self._groups, "kind_variables": self._kind_variables}
 
     @property
     def _own_playbooks(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -91,6 +91,24 @@ def plain_variables(field: str, variables: Mapping[str, Any]) -> dict[str, Any]:
                 "Use text, numbers, booleans, None, lists and dictionaries of these",
             ) from fault
     return dict(variables)
+
+
+def variables_by_kind(
+    given: Mapping[str, Mapping[str, Any]], kinds: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the variables of each kind; raise for a kind that has no groups."""
+    for kind in given:
+        if kind not in kinds:
+            raise ConfigurationError(
+                "kind_variables",
+                kind,
+                "`groups` does not have this kind of node",
+                f"Its kinds are: {', '.join(sorted(kinds)) or 'none'}",
+            )
+    return {
+        kind: plain_variables(f"kind_variables[{kind!r}]", variables)
+        for kind, variables in given.items()
+    }
 
 
 def checked_become(become: Become) -> Become:

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
-from aioelasticluster.setup.workspace import ClusterFolder, RunFolder, utf8_locale
+from aioelasticluster.setup.workspace import (
+    ClusterFolder,
+    RunFolder,
+    quoted,
+    utf8_locale,
+)
 
 HERE = Path(__file__).parent
 PLAYBOOKS = HERE / "playbooks"
@@ -69,7 +74,7 @@ def _verified(run: RunFolder) -> dict[str, str]:
     arguments = (
         *("-F", quote(str(run.ssh_config))),
         *("-o", "StrictHostKeyChecking=yes"),
-        *("-o", quote(f'UserKnownHostsFile="{run.known_hosts}"')),
+        *("-o", quote(f"UserKnownHostsFile={quoted(run.known_hosts)}")),
         *("-o", "ControlMaster=auto"),
         *("-o", "ControlPersist=60s"),
     )

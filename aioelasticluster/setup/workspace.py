@@ -165,7 +165,7 @@ def ssh_config(cluster: SetupCluster, known: Path) -> str:
     """Return a configuration that trusts these host keys and offers our key only."""
     settings = {
         "StrictHostKeyChecking": "yes",
-        "UserKnownHostsFile": _quoted(known),
+        "UserKnownHostsFile": quoted(known),
         "GlobalKnownHostsFile": "none",
         "CheckHostIP": "no",
         "UpdateHostKeys": "no",
@@ -177,7 +177,7 @@ def ssh_config(cluster: SetupCluster, known: Path) -> str:
         "ServerAliveCountMax": "4",
     }
     if cluster.private_key_path:
-        settings["IdentityFile"] = _quoted(cluster.private_key_path)
+        settings["IdentityFile"] = quoted(cluster.private_key_path)
         settings["IdentitiesOnly"] = "yes"
     if cluster.proxy:
         settings["ProxyCommand"] = proxy_command(cluster)
@@ -185,7 +185,7 @@ def ssh_config(cluster: SetupCluster, known: Path) -> str:
     return "\n".join(["Host *", *lines, ""])
 
 
-def _quoted(path: str | Path) -> str:
+def quoted(path: str | Path) -> str:
     """Quote a path, and keep OpenSSH from expanding what looks like a token."""
     return '"' + str(path).replace("\\", "\\\\").replace("%", "%%") + '"'
 

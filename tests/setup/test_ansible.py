@@ -236,7 +236,8 @@ async def test_secrets_reach_the_hosts_and_nothing_else(rig: Rig) -> None:
   gather_facts: false
   tasks:
     - name: "Use {{ token }}"
-      ansible.builtin.command: {argv: [sh, -c, 'echo "$0" > got; exit 1', "{{ token }}"]}
+      ansible.builtin.command:
+        argv: [sh, -c, 'echo "$0" > got; exit 1', "{{ token }}"]
       ignore_errors: true
     - name: Hidden
       ansible.builtin.command: {argv: [sh, -c, "echo {{ token }} >&2; exit 1"]}
@@ -300,9 +301,8 @@ async def test_a_key_of_the_users_agent_is_used_without_any_file(
 ) -> None:
     agent = await anyio.open_process(["ssh-agent", "-D", "-a", f"{tmp_path}/agent"])
     try:
-        with anyio.fail_after(5):
-            while not (tmp_path / "agent").exists():
-                await anyio.sleep(0.01)
+        assert agent.stdout
+        await agent.stdout.receive()  # it says where it is once it is there
         monkeypatch.setenv("SSH_AUTH_SOCK", f"{tmp_path}/agent")
         await anyio.run_process(["ssh-add", rig.cluster.private_key_path])
         cluster = replace(rig.cluster, private_key_path="")

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -40,11 +41,18 @@ async def test_an_ecdsa_key_is_read(kind: str, tmp_path: Path) -> None:
     assert (await load_client_keys(pair.public, pair.private)).public.startswith(kind)
 
 
-@pytest.mark.parametrize("how", ["openssh", "pkcs1-pem", "pkcs8-pem"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"format_name": "openssh", "rounds": 4},
+        {"format_name": "pkcs1-pem"},
+        {"format_name": "pkcs8-pem"},
+    ],
+)
 async def test_a_passphrase_opens_an_encrypted_key(
-    how: str, rsa: asyncssh.SSHKey, tmp_path: Path
+    how: dict[str, Any], rsa: asyncssh.SSHKey, tmp_path: Path
 ) -> None:
-    pair = write_pair(tmp_path, "id_rsa", rsa, format_name=how, passphrase="sesame")
+    pair = write_pair(tmp_path, "id_rsa", rsa, passphrase="sesame", **how)
 
     keys = await load_client_keys(pair.public, pair.private, "sesame")
 

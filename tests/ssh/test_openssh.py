@@ -41,6 +41,7 @@ from tests.ssh.conftest import (
 )
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+UNPREPARED = os.getuid() == 0 and not Path("/run/sshd").is_dir()
 
 
 async def ssh(config: Path, host: str, *command: str) -> tuple[int, str, str]:
@@ -104,7 +105,7 @@ async def test_known_hosts_is_private_keyed_by_alias_and_replaced_in_one_step(
         f"@cert-authority b.c1 {keys[0]}",
     ]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [item.name for item in tmp_path.iterdir()] == ["known_hosts"]
+    assert os.listdir(tmp_path) == ["known_hosts"]
 
 
 async def test_the_ssh_client_reaches_a_node_by_each_of_its_names(
@@ -168,7 +169,7 @@ async def test_the_ssh_client_trusts_a_certified_node(
         host_key, "host", principals=["127.0.0.1"]
     )
     target = target_of(
-        await listen((host_key, certificate), host_key),
+        await listen((host_key, certificate)),
         policy=HostKeyPolicy.CA,
         host_ca=public_of(authority),
     )
@@ -201,10 +202,10 @@ async def test_a_jump_host_gets_a_block_with_our_key(keys: ClientKeys) -> None:
         {"alias": "a\tb"},
     ],
 )
-def test_a_value_that_would_break_out_of_its_line_is_refused(
+async def test_a_value_that_would_break_out_of_its_line_is_refused(
     changes: dict[str, str], keys: ClientKeys
 ) -> None:
-    with pytest.raises(ConfigurationError, match="ssh_config|line break"):
+    with pytest.raises(ConfigurationError, match=r"ssh_config|line break"):
         ssh_config_text([target_of(22, **changes)], keys, "/known")
     with pytest.raises(ConfigurationError, match="line break"):
         ssh_config_text([target_of(22)], keys, "/known", proxy="nc %h\n%p")
@@ -234,7 +235,7 @@ class Sshd:
 async def sshd(tmp_path: Path, user_key: KeyFiles) -> AsyncIterator[Sshd]:
     if SSHD is None:
         pytest.skip("OpenSSH's server is not installed")
-    if os.getuid() == 0 and not Path("/run/sshd").is_dir():
+    if UNPREPARED:
         pytest.skip("sshd as root needs /run/sshd, which its service makes")
     batch, key_file = generate_host_key(), tmp_path / "ssh_host_ed25519_key"
     key_file.write_text(batch.private_openssh)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.setup.ansible import AnsibleSetupProvider
+from aioelasticluster.setup.catalogue import GROUPS, check_companions, check_known
+from aioelasticluster.setup.environment import PLAYBOOKS
+
+DASK = {"frontend": "dask_scheduler", "compute": ["dask_worker"]}
+
+
+def test_every_group_has_the_role_that_it_names() -> None:
+    for group in GROUPS.values():
+        assert (PLAYBOOKS / "roles" / group.role / "tasks" / "main.yml").is_file()
+
+
+def test_dask_needs_neither_root_nor_systemd() -> None:
+    needed = AnsibleSetupProvider(DASK).check(["frontend", "compute"])
+    assert (needed.root, needed.systemd) == ("", "")
+
+
+def test_an_unknown_group_is_refused_with_what_was_probably_meant() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"dask_workers.*Did you mean dask_wor"
+    ):
+        check_known(["dask_workers"])
+    with pytest.raises(ConfigurationError, match="playbook of your own"):
+        check_known(["quux"])
+
+
+def test_a_worker_needs_a_scheduler_and_no_more_than_one() -> None:
+    with pytest.raises(ConfigurationError, match="dask_scheduler"):
+        check_companions({"dask_worker": ["compute"]})
+    with pytest.raises(ConfigurationError, match="one host only"):
+        check_companions({"dask_scheduler": ["a001", "b001"], "dask_worker": ["c001"]})
+    check_companions({"dask_scheduler": ["a001"], "others": ["b001"]})
