@@ -3,17 +3,20 @@
     pip install 'aioelasticluster[cli]'
     python examples/01_first_cluster.py
 
-Each node is a real SSH server, a process of yours with a home of its own. Killed half
-way, even by `kill -9`? Run it again: it takes over what is there, and stops it.
+Every node is a real SSH server, a process of yours with a home of its own. If this
+program is killed half way, run it again: it takes over what it finds, and stops it.
 """
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  said before the imports below fail
+    sys.exit("this needs Python 3.11 or newer")
+
 import asyncio
-import importlib.util
 import json
 import shutil
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncssh
@@ -28,15 +31,10 @@ from aioelasticluster import (
     LocalCloudProvider,
     SqliteRepository,
 )
-from aioelasticluster.model.events import (
-    Event,
-    NodeMoved,
-    OperationEnded,
-    SetupTaskStarted,
-)
+from aioelasticluster.model.events import NodeMoved, OperationEnded, SetupTaskStarted
 
 STATE = user_state_path("aioelasticluster")
-KEY = STATE / "first-cluster"  # a key pair for this demonstration only
+GROUPS = {"frontend": ["dask_scheduler"], "compute": ["dask_worker"]}
 
 #: Runs on the frontend, with the cluster's own Dask.
 COMPUTATION = """
@@ -44,117 +42,96 @@ import json
 from distributed import Client, get_worker
 
 def share(start):
-    squares = sum(n * n for n in range(start, 1_000_000, 30))
-    return get_worker().name, squares
+    return get_worker().name, sum(n * n for n in range(start, 1_000_000, 30))
 
 with Client() as client:
-    names, squares = zip(*client.gather(client.map(share, range(30))))
-print(json.dumps([sum(squares), sorted(set(names))]))
+    names, sums = zip(*client.gather(client.map(share, range(30))))
+print(json.dumps([sum(sums), sorted(set(names))]))
 """
 
 
-async def main() -> None:
+async def main(key: Path, public: Path) -> None:
     """Start, set up, compute, stop."""
-    check_this_machine()
     cluster = Cluster(
         "first",
         LocalCloudProvider(),
-        AnsibleSetupProvider(
-            {"frontend": ["dask_scheduler"], "compute": ["dask_worker"]}
-        ),
+        AnsibleSetupProvider(GROUPS),
         "first-cluster",
-        f"{KEY}.pub",
-        str(KEY),
+        str(public),
+        str(key),
         repository=SqliteRepository(STATE / "clusters.sqlite"),
-        stop_on_exit=True,  # also if an earlier run has launched it
+        stop_on_exit=True,  # also what an earlier run of this program has launched
     )
     cluster.add_node("frontend", "any", "debian", "small", "default")
     cluster.add_nodes("compute", 3, "any", "debian", "small", "default")
-    await asyncio.to_thread(make_key_pair, KEY)
-    async with watched(cluster), cluster:
+    showing = asyncio.create_task(show(cluster))
+    async with cluster:
         await cluster.start(timeout=60)
         await cluster.setup()
-        results = await cluster.run(
-            "~/bin/dask-python -", nodes=[cluster.frontend], stdin=COMPUTATION
-        )
-    (result,) = results.values()
+        result = await cluster.frontend.run("bin/dask-python -", stdin=COMPUTATION)
+    await showing
     if not result.ok:
         sys.exit(f"the computation failed: {result.error or result.stderr}")
-    total, workers = json.loads(result.stdout)
-    print(f"sum of squares below 1,000,000 = {total:,}, computed by {', '.join(workers)}")
-    assert workers == [node.name for node in cluster.nodes["compute"]]
-    for path in (KEY, Path(f"{KEY}.pub")):
-        path.unlink()
+    total, names = json.loads(result.stdout)
+    print(f"sum of squares below 1,000,000 = {total:,}, computed by {', '.join(names)}")
+    assert names == [node.name for node in cluster.nodes["compute"]]
+
+
+async def show(cluster: Cluster) -> None:
+    """Keep a table of the nodes up to date; without a terminal, print lines."""
+    terminal = sys.stdout.isatty()
+    with Live(auto_refresh=False) if terminal else nullcontext() as live:
+        async for event in cluster.events(since=0, follow=True):
+            match event:
+                case NodeMoved():
+                    news = f"{event.node} is {event.after}"
+                case SetupTaskStarted():
+                    news = f"set-up: {event.task}"
+                case OperationEnded(operation="stop"):
+                    return
+                case _:
+                    continue
+            if live:
+                live.update(table(cluster, news), refresh=True)
+            else:
+                print(news, flush=True)
+
+
+def table(cluster: Cluster, news: str) -> Table:
+    """Return the nodes and their states, with the latest news below."""
+    rows = Table("node", "state", "address", title=cluster.name, caption=news)
+    for node in cluster.get_all_nodes():
+        rows.add_row(node.name, node.state, " ".join(node.addresses))
+    return rows
 
 
 def check_this_machine() -> None:
     """Say what is missing before anything is launched."""
-    for module in ("venv", "ensurepip"):
-        if importlib.util.find_spec(module) is None:
-            sys.exit(f"Python's module {module} is missing: install python3-venv")
-    if shutil.which("ssh") is None:
-        sys.exit("the command `ssh` is missing: install OpenSSH's client")
+    if missing := [name for name in ("venv", "ensurepip") if not find_spec(name)]:
+        sys.exit(f"Python lacks {' and '.join(missing)}: install python3-venv")
+    if not shutil.which("ssh"):
+        sys.exit("the command ssh is not found: install OpenSSH's client")
 
 
-def make_key_pair(path: Path) -> None:
-    """Make a key pair, unless a killed run has left one."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        key.write_public_key(f"{path}.pub")
-        path.touch(mode=0o600)
-        key.write_private_key(path)
-
-
-@asynccontextmanager
-async def watched(cluster: Cluster) -> AsyncIterator[None]:
-    """Show what happens to a cluster for as long as the block lasts."""
-    show = show_table if sys.stdout.isatty() else print_lines
-    showing = asyncio.create_task(show(cluster))
-    try:
-        yield
-    finally:
-        showing.cancel()
-        await asyncio.wait([showing])
-
-
-async def print_lines(cluster: Cluster) -> None:
-    """Tell what happens, line by line."""
-    async for event in cluster.events(since=0, follow=True):
-        if line := told(event):
-            print(line, flush=True)
-
-
-async def show_table(cluster: Cluster) -> None:
-    """Keep a table of the nodes up to date, with the latest news below."""
-    with Live(auto_refresh=False) as live:
-        async for event in cluster.events(since=0, follow=True):
-            if line := told(event):
-                live.update(table(cluster, line), refresh=True)
-
-
-def table(cluster: Cluster, caption: str) -> Table:
-    """Return the nodes and their states."""
-    shown = Table("node", "state", "address", title=cluster.name, caption=caption)
-    for node in cluster.get_all_nodes():
-        shown.add_row(node.name, node.state, " ".join(node.addresses))
-    return shown
-
-
-def told(event: Event) -> str:
-    """Return an event as a line; most are not worth one."""
-    match event:
-        case NodeMoved():
-            return f"{event.node} is {event.after}"
-        case SetupTaskStarted():
-            return f"set-up: {event.task}"
-        case OperationEnded(error=""):
-            return f"{event.operation} took {event.seconds:.1f} s"
-    return ""
+def make_key_pair(key: Path, public: Path) -> None:
+    """Make a key pair for this program alone, unless a killed run has left one."""
+    if not public.exists():
+        key.parent.mkdir(parents=True, exist_ok=True)
+        key.touch(mode=0o600)
+        made = asyncssh.generate_private_key("ssh-ed25519")
+        made.write_private_key(key)
+        made.write_public_key(public)
 
 
 if __name__ == "__main__":
+    check_this_machine()
+    pair = STATE / "first-cluster", STATE / "first-cluster.pub"
+    make_key_pair(*pair)
     try:
-        asyncio.run(main())
+        asyncio.run(main(*pair))
     except ElasticlusterError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    for half in pair:
+        half.unlink()

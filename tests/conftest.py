@@ -1,10 +1,50 @@
-"""What all tests share: asyncio through anyio's plugin, coroutines found by themselves."""
+"""What all tests share: asyncio through anyio's plugin, and skips that are forbidden.
+
+`AIOELASTICLUSTER_REQUIRE=ansible,containers` says that these markers' tests must run
+here: one that skips fails, and so does a run that collects none of them.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+
 import pytest
+
+_VARIABLE = "AIOELASTICLUSTER_REQUIRE"
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a run without the tests that must run, or with a misspelt marker."""
+    present = {mark.name for item in session.items for mark in item.iter_markers()}
+    if absent := sorted(_required() - present):
+        raise pytest.UsageError(
+            f"{_VARIABLE} names {', '.join(absent)}: no selected test is marked so"
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the skip of a test that must run into a failure; leave expected ones."""
+    report = yield
+    marks = sorted(_required().intersection(mark.name for mark in item.iter_markers()))
+    if marks and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{_VARIABLE} names {', '.join(marks)}: {_reason(report)}"
+    return report
+
+
+def _required() -> set[str]:
+    names = os.environ.get(_VARIABLE, "").split(",")
+    return {name.strip() for name in names} - {""}
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+import anyio
+
+from aioelasticluster._aio.polling import backoff
 from aioelasticluster._process import ProcessIdentity
-from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.errors import ConfigurationError, StopTimeoutError
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import AbstractCloudProvider, InstanceState
 from aioelasticluster.repositories.base import AbstractClusterRepository
@@ -61,12 +64,16 @@ async def find_orphans(
 
 
 async def terminate_orphans(
-    orphans: Iterable[Orphan], *, cluster_ids: Collection[str] = ()
+    orphans: Iterable[Orphan],
+    *,
+    cluster_ids: Collection[str] = (),
+    timeout: float = 600,
 ) -> None:
-    """Terminate orphans and clean up after their clusters.
+    """Terminate orphans, wait until they are gone, and clean up after their clusters.
 
     Raises `ConfigurationError` before anything is ended if a foreign one is among
-    them whose cluster is not named in `cluster_ids`.
+    them whose cluster is not named in `cluster_ids`; `StopTimeoutError` if the cloud
+    has not confirmed the end in time: what is left is still found as orphans.
     """
     chosen = list(orphans)
     for orphan in chosen:
@@ -85,8 +92,28 @@ async def terminate_orphans(
         async with provider.opened():
             await provider.terminate([orphan.instance_id for orphan in mine])
             for cluster_id in sorted({orphan.cluster_id for orphan in mine}):
-                if not await provider.find(cluster_id=cluster_id):
+                of_cluster = [o for o in mine if o.cluster_id == cluster_id]
+                if await _confirmed(provider, of_cluster, timeout=timeout):
                     await provider.cleanup(cluster_id)
+
+
+async def _confirmed(
+    provider: AbstractCloudProvider, orphans: Collection[Orphan], *, timeout: float
+) -> bool:
+    """Wait for the end of one cluster's orphans; tell whether nothing else is left."""
+    tags = next(iter(orphans)).tags
+    ids, pauses = {o.instance_id for o in orphans}, backoff(*provider.poll_pauses)
+    remaining = ids
+    try:
+        with anyio.fail_after(timeout):
+            while True:
+                found = await provider.find(cluster_id=tags.cluster_id)
+                remaining = ids & {instance.id for instance in found}
+                if not remaining:
+                    return not found
+                await anyio.sleep(next(pauses))
+    except TimeoutError:
+        raise StopTimeoutError(tags.cluster, tuple(sorted(remaining))) from None
 
 
 def _forsaken(tags: Tags) -> bool:

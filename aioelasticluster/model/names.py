@@ -10,8 +10,9 @@ from aioelasticluster.errors import ConfigurationError
 
 #: A host name may have 63 characters, but a tag that has to hold it only 60.
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,58}[A-Za-z0-9])?")
-_NUMBERED = re.compile(r"(.*?)([0-9]+)")
-_GROUP = re.compile(r"([^\[\],]+)(?:\[([0-9]+(?:[,-][0-9]+)*)\])?")
+_NUMBERED = re.compile(r"(.+?)([0-9]+)")
+_RANGE = r"[0-9]+(?:-[0-9]+)?"
+_GROUP = re.compile(rf"([^\[\],]+)(?:\[({_RANGE}(?:,{_RANGE})*)\])?")
 
 #: No order has as many nodes; a list of names may come from anybody's tags.
 _LONGEST_RANGE = 100_000
@@ -24,9 +25,9 @@ def check_cluster_name(name: str) -> None:
 
 def check_kind(kind: str) -> None:
     """Raise `ConfigurationError` for a kind that node names cannot be built on."""
-    stem = kind.rstrip(digits)
-    if stem != kind or not _HOST.fullmatch(f"{kind}00000"):
-        example = stem if _HOST.fullmatch(f"{stem}00000") else "compute"
+    if not _is_kind(kind):
+        stem = kind.rstrip(digits)
+        example = stem if _is_kind(stem) else "compute"
         raise ConfigurationError(
             "kind",
             kind,
@@ -34,6 +35,11 @@ def check_kind(kind: str) -> None:
             "or digit and does not end in a digit",
             f"Try {example!r}",
         )
+
+
+def _is_kind(kind: str) -> bool:
+    named = _HOST.fullmatch(f"{kind}00000")
+    return named is not None and kind != "" and kind[-1] not in digits
 
 
 def check_node_name(name: str) -> None:
@@ -67,8 +73,7 @@ def host_alias(node: str, cluster_id: str) -> str:
 
 def index_of(name: str) -> int:
     """Return the number at the end of a node's name, 0 where there is none."""
-    numbered = _NUMBERED.fullmatch(name)
-    return int(numbered[2]) if numbered else 0
+    return int(name[len(name.rstrip(digits)) :] or 0)
 
 
 def format_hostlist(names: Iterable[str]) -> str:

@@ -20,21 +20,25 @@ if TYPE_CHECKING:
 #: How long (seconds) the node may take to make a key, and again to install it.
 STEP_PATIENCE = 15.0
 
+_WORDS = ("key ", "unchanged ", "kept ", "done")
 _KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]+={0,2}")
 
 #: Speaks in lines: `key TYPE BASE64`, then reads `install`, then `done`. Or it
 #: says `unchanged REASON`, or `kept REASON`: the new key is in place, but not shown.
-#: `$1` is the script itself, for another start as root; `$2` is where we come from.
+#: `$1` is the script itself, to start it again as root; what sudo would drop from the
+#: environment comes after it.
 SCRIPT = r"""
 umask 077
-from=${2:-$SSH_CONNECTION}
 no() { printf 'unchanged %s\n' "$*"; exit 0; }
-key=${AIOEC_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key}
+kept() { printf 'kept %s\n' "$*"; exit 0; }
+key=${2:-${AIOEC_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key}}
+server=${3:-$AIOEC_SSHD_PID}
+connection=${4:-$SSH_CONNECTION}
 folder=$(dirname "$key")
 if [ ! -w "$folder" ]; then
-    [ "$(id -u)" = 0 ] && no "$folder is not writable"
+    [ -z "$2" ] && [ "$(id -u)" != 0 ] || no "$folder is not writable"
     refusal=$(sudo -n true 2>&1) || no "no sudo without a password: $refusal"
-    exec sudo -n sh -c 'eval "$1"' sh "$1" "$from"
+    exec sudo -n sh -c 'eval "$1"' sh "$1" "$key" "$server" "$connection"
 fi
 [ -f "$key" ] || no "$key is not there"
 command -v ssh-keygen >/dev/null || no "ssh-keygen is not installed"
@@ -48,37 +52,39 @@ read -r type text rest <"$fresh/key.pub"
 echo "key $type $text"
 
 # End of file means that nobody has recorded the key: it must never be shown.
-read -r answer || exit 0
-[ "$answer" = install ] || exit 0
+read -r answer && [ "$answer" = install ] || exit 0
 trap '' HUP INT TERM PIPE
 chmod 644 "$fresh/key.pub"
-mv -f "$fresh/key" "$key" && mv -f "$fresh/key.pub" "$key.pub" || {
-    echo "kept cannot replace $key"
-    exit 0
-}
+mv -f "$fresh/key" "$key" && mv -f "$fresh/key.pub" "$key.pub" ||
+    kept "cannot replace $key"
 command -v restorecon >/dev/null && restorecon "$key" "$key.pub" 2>/dev/null
 
 reload() {
-    if [ -n "$AIOEC_SSHD_PID" ]; then
-        kill -HUP "$AIOEC_SSHD_PID"
+    if [ -n "$server" ]; then
+        kill -HUP "$server" 2>/dev/null
         return
     fi
     systemctl reload ssh 2>/dev/null && return
     systemctl reload sshd 2>/dev/null && return
     kill -HUP "$(cat /run/sshd.pid)" 2>/dev/null
 }
-reload || { echo "kept the SSH server does not reload"; exit 0; }
+reload
+failed=$?
 
-# A reloading sshd refuses connections for a moment: wait until the new key is seen
-# from outside, where there is a tool to look with.
-set -- $from
+# A reloading sshd refuses connections for a moment, and one that is started for each
+# connection needs no reload: what counts is what is seen from outside, where there is
+# a tool to look with.
+set -- $connection
 if [ -n "$4" ] && command -v ssh-keyscan >/dev/null; then
     tries=0
     until ssh-keyscan -T 2 -t ed25519 -p "$4" "$3" 2>/dev/null | grep -qF "$text"; do
+        [ "$failed" = 0 ] || kept "the SSH server does not reload"
         tries=$((tries + 1))
-        [ "$tries" -lt 40 ] || { echo "kept the SSH server shows its old key"; exit 0; }
+        [ "$tries" -lt 40 ] || kept "the SSH server shows its old key"
         sleep 0.1
     done
+elif [ "$failed" != 0 ]; then
+    kept "the SSH server does not reload"
 fi
 echo done
 """
@@ -143,9 +149,13 @@ async def _installed(process: asyncssh.SSHClientProcess[str]) -> str:
 
 
 async def _line(process: asyncssh.SSHClientProcess[str]) -> str:
-    """Return the next line; where there is none, what went to standard error."""
-    if line := (await process.stdout.readline()).strip():
-        return line
+    """Return the script's next line, or if it ended, what it complained about.
+
+    Other lines are those of a chatty login shell.
+    """
+    while line := await process.stdout.readline():
+        if line.startswith(_WORDS):
+            return line.strip()
     complaint = (await process.stderr.read()).strip().splitlines()
     return f"the script ended early: {complaint[-1] if complaint else 'no message'}"
 

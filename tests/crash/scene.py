@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from aioelasticluster import Cluster, LocalCloudProvider, SqliteRepository
 from aioelasticluster.providers.base import Instance, InstanceState
 from aioelasticluster.providers.faults import FaultPlan
 from tests.crash.program import BEGUN, Script, planned
-from tests.providers.local_cloud import left_behind
+from tests.providers.local_cloud import processes_of
 
 #: Within how many seconds after a crash all must be in order again: the promise.
 PROMISE = 10.0
@@ -55,8 +55,9 @@ class Running:
         assert heard.decode() == line, self.errors
 
     async def killed(self) -> None:
-        """Kill it as the power would, and see it gone."""
-        self._process.kill()
+        """Kill it as the power would, and see it gone; it may have ended before."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
         await self._process.wait()
 
     def signalled(self, what: signal.Signals) -> None:
@@ -113,13 +114,12 @@ class Scene:
                 command, cwd=_ROOT, stdin=None, stderr=file
             )
         async with process:
+            running = Running(process, errors)
             try:
-                running = Running(process, errors)
                 await running.says(BEGUN)
                 yield running
             finally:
-                if process.returncode is None:
-                    process.kill()
+                await running.killed()
 
     async def run(self, script: Script) -> int:
         """Run a program to its end; return how it ended."""
@@ -168,14 +168,22 @@ class Scene:
         assert all(result.ok for result in results.values()), results
         return cluster
 
+    async def known(self) -> bool:
+        """Tell whether the repository knows the cluster."""
+        repository = self.repository()
+        async with repository.opened():
+            return bool(await repository.load_all())
+
     async def check_empty(self) -> None:
         """Assert that nothing is left: no instance, process, key pair or record."""
         async with self.provider() as provider:
             assert await provider.find() == ()
-        repository = self.repository()
-        async with repository.opened():
-            assert await repository.load_all() == []
-        await anyio.to_thread.run_sync(left_behind, self.state)
+        assert not await self.known()
+        # A cloud that was started and never asked for anything waits a while.
+        with anyio.fail_after(PROMISE):
+            while await anyio.to_thread.run_sync(processes_of, self.state):
+                await anyio.sleep(0.05)
+        assert not self.state.exists() or list(self.state.iterdir()) == []
 
     async def end(self) -> None:
         """End whatever a failed test has left."""

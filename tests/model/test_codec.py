@@ -182,5 +182,5 @@ def circle() -> list[object]:
     [(1, 2), {1: "a"}, {1, 2}, b"x", object(), float("nan"), 1j, circle(), [(1,)]],
 )
 def test_what_json_would_change_is_refused_by_name(value: object) -> None:
-    with pytest.raises(TypeError, match="^spot must be plain data"):
+    with pytest.raises(TypeError, match=r"^spot must be plain data"):
         check_plain("spot", value)

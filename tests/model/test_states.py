@@ -62,7 +62,7 @@ def test_alive_comes_only_after_booting_or_a_set_up_that_failed() -> None:
     assert before == {S.BOOTING, S.READY}
 
 
-@pytest.mark.parametrize(("before", "after"), product(NodeState, NodeState))
+@pytest.mark.parametrize(("before", "after"), [*product(NodeState, NodeState)])
 def test_a_move_is_legal_if_the_table_has_it(
     before: NodeState, after: NodeState
 ) -> None:

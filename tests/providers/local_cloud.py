@@ -98,6 +98,7 @@ class LocalCloud:
             while True:
                 found = await self.described(*ids)
                 states = [instance.state for instance in found]
+                assert InstanceState.FAILED not in states, found
                 if states == [InstanceState.RUNNING] * len(ids):
                     return found
                 await anyio.sleep(0.02)
@@ -178,6 +179,19 @@ def processes_of(state: Path) -> list[int]:
         if stat[0] != b"Z" and needle in known:
             found.append(int(entry.name))
     return found
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    try:
+        return process_state(pid) not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def process_state(pid: int) -> str:
+    """Return the letter by which the kernel tells a process's state."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def left_behind(state: Path) -> None:

@@ -1,58 +1,138 @@
+"""The dask role on real hosts: real wheels, a real scheduler, real workers."""
+
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from aioelasticluster.setup.ansible import AnsibleSetupProvider
 from tests.setup.conftest import Rig
 
-pytestmark = pytest.mark.ansible
+pytestmark = [
+    pytest.mark.ansible,
+    pytest.mark.usefixtures("unblocked"),
+    pytest.mark.timeout(240),  # half a minute each, unless the machine is busy
+]
+
+DASK = {"frontend": "dask_scheduler", "compute": "dask_worker"}
+FOLDER = ".local/share/aioelasticluster/dask"
+
+SQUARES = """
+from distributed import Client, get_worker
+client = Client()
+def square(n):
+    return n * n, get_worker().name
+results = client.gather(client.map(square, range(60)))
+print(sum(n for n, _ in results), *sorted({name for _, name in results}))
+"""
+KEEP_A_RESULT = """
+from distributed import Client
+client = Client()
+client.publish_dataset(kept=client.scatter(42, workers=["compute002"]))
+"""
+LOOK_FOR_IT = """
+from distributed import Client
+client = Client()
+names = [worker["name"] for worker in client.scheduler_info()["workers"].values()]
+print(client.get_dataset("kept").result(), *sorted(names))
+"""
 
 
-async def test_dask(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig(["frontend001", "compute001", "compute002", "compute003"])
-    cache = Path(os.environ.get("TCACHE", rig.folder / "cache"))
-    p = rig.provider(
-        groups={"frontend": "dask_scheduler", "compute": "dask_worker"}, cache_dir=cache
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels are fetched once for all tests, as they are for a user."""
+    return tmp_path_factory.mktemp("cache")
+
+
+class DaskRig:
+    """Hosts with Dask, and what can be asked of them."""
+
+    def __init__(self, rig: Rig, cache: Path) -> None:
+        self.rig, self.cache = rig, cache
+
+    def provider(self, **settings: Any) -> AnsibleSetupProvider:
+        return self.rig.provider(groups=DASK, cache_dir=self.cache, **settings)
+
+    async def python(self, host: str, code: str) -> str:
+        """Run code with the host's launcher, as a user would over SSH."""
+        launcher = self.rig.home(host) / "bin" / "dask-python"
+        done = await anyio.run_process([str(launcher), "-"], input=code.encode())
+        return done.stdout.decode().strip()
+
+    async def state(self, host: str, name: str = "worker") -> dict[str, Any]:
+        """Return what is recorded of a process of the role."""
+        path = anyio.Path(self.rig.home(host) / FOLDER / f"{name}.json")
+        facts: dict[str, Any] = json.loads(await path.read_text())
+        return facts
+
+
+async def test_dask_works_grows_offline_and_shrinks_without_losing_results(
+    make_rig: Callable[..., Rig], cache: Path
+) -> None:
+    rig = make_rig(["frontend001", "compute001", "compute002"])
+    dask, everyone = DaskRig(rig, cache), rig.cluster
+    first = replace(everyone, hosts=everyone.hosts[:2])
+
+    report = await dask.provider().setup(first)
+    assert report.ok, report
+    assert await dask.python("frontend001", SQUARES) == "70210 compute001"
+    before = await dask.state("compute001")
+
+    # Another host, no package index: the wheels come from the first run.
+    offline = dask.provider(variables={"dask_pip_arguments": ["--no-index"]})
+    report = await offline.setup(everyone, only=["compute002"])
+    assert report.ok, report
+    assert [*report.hosts] == ["compute002"]
+    assert before == await dask.state("compute001")
+
+    # Its results survive it, and what runs elsewhere is not touched.
+    await dask.python("compute002", KEEP_A_RESULT)
+    await offline.before_removal(everyone, ["compute002"])
+    assert await dask.python("frontend001", LOOK_FOR_IT) == "42 compute001"
+    report = await offline.setup(first)
+    assert report.ok, report
+    assert report.changed == 0
+    assert before == await dask.state("compute001")
+    assert await rig.left_behind() == []
+
+
+async def test_a_worker_that_the_scheduler_does_not_see_is_blamed_with_its_log(
+    make_rig: Callable[..., Rig], cache: Path
+) -> None:
+    rig = make_rig(["frontend001", "compute001"])
+    dask = DaskRig(rig, cache)
+    wrong = dask.provider(
+        kind_variables={"compute": {"dask_worker_nthreads": "many"}},
+        variables={"dask_timeout": 3},
     )
-    for i in range(2):
-        report = await p.setup(rig.cluster)
-        print(report, report.output if i == 0 else "")
-        print(report.changed, report.seconds)
-        assert report.ok
-    for e in rig.events:
-        print(f"{e.at - rig.events[0].at:.2f}", e) if "Started" in type(
-            e
-        ).__name__ else 0
-    import subprocess
+    report = await wrong.setup(rig.cluster)
+    assert report.failed == ("compute001",)
+    failed = report.hosts["compute001"]
+    assert failed.failed_task == "dask : The scheduler sees this worker"
+    assert "'many' is not a valid int" in failed.message
 
-    print(
-        subprocess.run(
-            [
-                str(rig.home("frontend001") / "bin/dask-python"),
-                "-c",
-                "from distributed import Client; c=Client(); print(c, sum(c.gather(c.map(lambda x:x*x, range(100)))))",
-            ],
-            capture_output=True,
-            text=True,
-        )
-    )
-    print(
-        subprocess.run(
-            [
-                "ls -la ~/.local/share/aioelasticluster/dask; cat ~/.local/share/aioelasticluster/dask/*.log; ss -ltnp | grep dask"
-            ],
-            shell=True,
-            env={"HOME": str(rig.home("compute001")), "PATH": os.environ["PATH"]},
-            capture_output=True,
-            text=True,
-        ).stdout
-    )
-    import signal, json
+    scheduler = await dask.state("frontend001", "scheduler")
+    right = dask.provider()
+    assert (await right.setup(rig.cluster)).ok
+    assert await dask.python("frontend001", SQUARES) == "70210 compute001"
+    assert scheduler == await dask.state("frontend001", "scheduler")
 
-    for f in (rig.folder / "hosts").rglob("dask/*.json"):
-        d = json.loads(f.read_text())
-        if "digest" in d:
-            os.killpg(d["pid"], signal.SIGTERM)
+
+async def test_a_host_without_the_wheels_and_without_an_index_says_so(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    rig = make_rig(["frontend001"])
+    provider = rig.provider(
+        groups={"frontend": "dask_scheduler"},
+        variables={"dask_pip_arguments": ["--no-index"], "dask_version": "0.0.1"},
+    )
+    report = await provider.setup(rig.cluster)
+    assert report.hosts["frontend001"].failed_task == "dask : Fetch the wheels"
+    assert "No matching distribution" in report.hosts["frontend001"].message
+    assert not (tmp_path / "cache" / "wheels").exists()

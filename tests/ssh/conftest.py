@@ -22,6 +22,20 @@ from aioelasticluster.ssh.base import HostKeyPolicy, SshTarget
 from aioelasticluster.ssh.host_keys import HostKey, generate_host_key
 from aioelasticluster.ssh.keys import ClientKeys, load_client_keys
 
+#: A ProxyCommand, as netcat would be one; it also has something to complain about.
+RELAY = """
+import os, select, socket, sys
+there = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+print('relaying', file=sys.stderr, flush=True)
+ends = {0: there.fileno(), there.fileno(): 1}
+while True:
+    for end in select.select(list(ends), [], [])[0]:
+        data = os.read(end, 65536)
+        if not data:
+            sys.exit()
+        os.write(ends[end], data)
+"""
+
 SERVER = Path(__file__).with_name("sshd.py")
 
 
@@ -68,6 +82,20 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     process.terminate()
     process.wait()
     process.stdout.close()
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> str:
+    (tmp_path / "relay.py").write_text(RELAY)
+    return f"{sys.executable} {tmp_path / 'relay.py'} %h %p"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (tmp_path / ".ssh").mkdir()
+    return tmp_path
 
 
 @dataclass

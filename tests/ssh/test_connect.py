@@ -75,9 +75,9 @@ async def test_another_host_key_is_refused_and_both_are_named(
             await probe(client, target_of(port, host_keys=(expected,)))
 
     assert str(caught.value) == (
-        f"compute001 (127.0.0.1 port {port}) shows host key "
+        f"compute001 (127.0.0.1 port {port}): shows host key "
         f"{host_key.get_fingerprint()}, expected {fingerprint(expected)}"
-    ).replace(") shows", "): shows")
+    )
 
 
 async def test_a_host_key_of_another_type_is_refused_and_named(
@@ -306,6 +306,16 @@ async def test_what_is_no_ssh_server_is_unreachable(
     async with server, SshClient(keys) as client:
         with pytest.raises(UnreachableError):
             await client.connect(target)
+
+
+async def test_a_host_name_leads_to_the_first_address_that_answers(
+    listen: Listen, keys: ClientKeys, host_key: asyncssh.SSHKey
+) -> None:
+    port = await listen(host_key)
+    target = target_of(port, address="localhost", policy=HostKeyPolicy.TOFU)
+
+    async with SshClient(keys) as client:
+        assert (await client.run(target, "true")).ok
 
 
 async def test_an_unknown_host_name_is_unreachable(keys: ClientKeys) -> None:

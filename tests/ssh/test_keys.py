@@ -44,7 +44,7 @@ async def test_an_ecdsa_key_is_read(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "how",
     [
-        {"format_name": "openssh", "rounds": 4},
+        {"format_name": "openssh", "rounds": 50},
         {"format_name": "pkcs1-pem"},
         {"format_name": "pkcs8-pem"},
     ],

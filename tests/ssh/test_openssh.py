@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import stat
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,10 +45,8 @@ UNPREPARED = os.getuid() == 0 and not Path("/run/sshd").is_dir()
 
 async def ssh(config: Path, host: str, *command: str) -> tuple[int, str, str]:
     """Run OpenSSH's client with a configuration and nothing else."""
-    environment = {key: value for key, value in os.environ.items() if "SSH" not in key}
     process = await asyncio.create_subprocess_exec(
         *("ssh", "-F", str(config), "-o", "BatchMode=yes", host, *command),
-        env=environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -119,6 +116,23 @@ async def test_the_ssh_client_reaches_a_node_by_each_of_its_names(
         assert (status, stdout) == (0, "reached\n"), stderr
 
 
+async def test_the_ssh_client_finds_the_key_that_the_agent_holds(
+    agent: str, start_nodes: StartNodes, user_key: KeyFiles, tmp_path: Path
+) -> None:
+    [node] = await start_nodes()
+    add = await asyncio.create_subprocess_exec("ssh-add", "-q", str(user_key.private))
+    assert await add.wait() == 0
+    public = tmp_path / "alone.pub"
+    public.write_text(user_key.public.read_text())
+    config = await written(
+        tmp_path, node.target(), await load_client_keys(public, None)
+    )
+
+    status, stdout, stderr = await ssh(config, "compute001", "echo", "reached")
+
+    assert (status, stdout) == (0, "reached\n"), stderr
+
+
 async def test_the_ssh_client_refuses_another_host_key(
     start_nodes: StartNodes, keys: ClientKeys, tmp_path: Path
 ) -> None:
@@ -133,31 +147,14 @@ async def test_the_ssh_client_refuses_another_host_key(
 
 
 async def test_the_ssh_client_goes_through_the_proxy_command(
-    start_nodes: StartNodes, keys: ClientKeys, tmp_path: Path
+    relay: str, start_nodes: StartNodes, keys: ClientKeys, tmp_path: Path
 ) -> None:
     [node] = await start_nodes()
-    relay = tmp_path / "relay.py"
-    relay.write_text(RELAY)
-    config = await written(
-        tmp_path, node.target(), keys, proxy=f"{sys.executable} {relay} %h %p"
-    )
+    config = await written(tmp_path, node.target(), keys, proxy=relay)
 
     status, stdout, stderr = await ssh(config, "compute001", "echo", "reached")
 
     assert (status, stdout) == (0, "reached\n"), stderr
-
-
-RELAY = """
-import os, select, socket, sys
-there = socket.create_connection((sys.argv[1], int(sys.argv[2])))
-ends = {0: there.fileno(), there.fileno(): 1}
-while True:
-    for end in select.select(list(ends), [], [])[0]:
-        data = os.read(end, 65536)
-        if not data:
-            sys.exit()
-        os.write(ends[end], data)
-"""
 
 
 async def test_the_ssh_client_trusts_a_certified_node(

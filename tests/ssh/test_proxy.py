@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import asyncssh
@@ -31,19 +30,6 @@ from tests.ssh.conftest import (
     target_of,
 )
 
-RELAY = """
-import os, select, socket, sys
-there = socket.create_connection((sys.argv[1], int(sys.argv[2])))
-print('relaying', file=sys.stderr, flush=True)
-ends = {0: there.fileno(), there.fileno(): 1}
-while True:
-    for end in select.select(list(ends), [], [])[0]:
-        data = os.read(end, 65536)
-        if not data:
-            sys.exit()
-        os.write(ends[end], data)
-"""
-
 
 class Jump:
     """A jump host in the test's own loop, which counts its logins."""
@@ -54,14 +40,6 @@ class Jump:
     @property
     def proxy(self) -> str:
         return f"jumper@127.0.0.1:{self.port}"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    (tmp_path / ".ssh").mkdir()
-    return tmp_path
 
 
 @pytest.fixture
@@ -203,12 +181,6 @@ async def test_a_connection_keeps_its_jump_host_until_it_is_closed(
             break
     else:
         pytest.fail("the jump host's connection is still open")
-
-
-@pytest.fixture
-def relay(tmp_path: Path) -> str:
-    (tmp_path / "relay.py").write_text(RELAY)
-    return f"{sys.executable} {tmp_path / 'relay.py'} %h %p"
 
 
 async def test_a_proxy_command_leads_to_the_node_and_ends_with_the_connection(

@@ -66,7 +66,7 @@ async def no_litter(node: Node) -> None:
     """Wait until the script, which outlives its connection, has tidied up."""
 
     async def tidy() -> bool | None:
-        return None if litter(node) else True
+        return not litter(node) or None
 
     await poll(tidy, pauses=repeat(0.01))
 
@@ -252,9 +252,13 @@ async def test_without_root_and_sudo_the_injected_key_stays_with_the_reason(
 async def test_sudo_without_a_password_does_what_the_user_may_not(
     start_nodes: StartNodes, keys: ClientKeys, tools: Path, open_to_all: None
 ) -> None:
-    # Stands in for root: the same user, to whom it opens the folder first.
+    # Stands in for root: the same user, to whom it opens the folder first. It drops
+    # the environment, as the real one does.
     environment = tool(
-        tools, "sudo", 'chmod u+w "$(dirname "$AIOEC_HOST_KEY_FILE")"; shift; exec "$@"'
+        tools,
+        "sudo",
+        'chmod u+w "$(dirname "$AIOEC_HOST_KEY_FILE")"; shift\n'
+        'exec env -i PATH="$PATH" "$@"',
     )
     user = NOBODY if os.getuid() == 0 else None
     [node] = await start_nodes(environment=environment, user=user)
@@ -288,6 +292,17 @@ async def test_a_tool_that_fails_on_the_node_is_a_reason(
     assert reached.host_keys == (node.batch.public,)
     assert reason in reached.unrotated
     await no_litter(node)
+
+
+async def test_a_chatty_node_is_understood(
+    start_nodes: StartNodes, keys: ClientKeys, tools: Path
+) -> None:
+    chatty = 'echo Welcome; echo; exec /bin/chmod "$@"'
+    [node] = await start_nodes(environment=tool(tools, "chmod", chatty))
+
+    reached = await probed(keys, node.target(), Record())
+
+    assert reached == Reached(host_keys=(key_in(node),))
 
 
 async def test_a_server_that_does_not_reload_keeps_both_keys_accepted(

@@ -105,7 +105,8 @@ class StateFolder:
     def in_use(self) -> bool:
         """Tell whether any instance is left in the folder."""
         try:
-            return any(os.scandir(self.instances))
+            with os.scandir(self.instances) as entries:
+                return any(entries)
         except FileNotFoundError:
             return False
 

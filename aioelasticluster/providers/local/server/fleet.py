@@ -11,7 +11,7 @@ from aioelasticluster.providers.local.layout import StateFolder
 from aioelasticluster.providers.local.server import undertaker
 from aioelasticluster.providers.local.server.launching import Launching
 from aioelasticluster.providers.local.server.locks import held, server_of
-from aioelasticluster.providers.local.server.processes import belonging_to, send
+from aioelasticluster.providers.local.server.processes import belonging_to, send, stop
 from aioelasticluster.providers.local.server.records import (
     InstanceRecord,
     OrderRecord,
@@ -201,27 +201,22 @@ class Fleet:
         return {}
 
     def pause(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Stop all processes of instances; the server comes first."""
-        self._signal(request["ids"], signal.SIGSTOP, paused=True)
+        """Stop all processes of instances; those that started others come first."""
+        self._set_paused(request["ids"], paused=True)
         return {}
 
     def resume(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Let all processes of instances go on; the server comes last.
-
-        A shell that sees its child still stopped would take it for suspended.
-        """
-        self._signal(request["ids"], signal.SIGCONT, paused=False)
+        """Let all processes of instances go on; those that started others come last."""
+        self._set_paused(request["ids"], paused=False)
         return {}
 
-    def _signal(
-        self, ids: Collection[str], what: signal.Signals, *, paused: bool
-    ) -> None:
+    def _set_paused(self, ids: Collection[str], *, paused: bool) -> None:
+        items = [self._known(name) for name in ids]
         servers = {name: server_of(self._folder.instance(name)) for name in ids}
-        for name in ids:
-            item = self._known(name)
+        for item in items:
             if not item.terminating and not item.fault:
                 item.paused = paused
-                item.save(self._folder.instance(name))
+                item.save(self._folder.instance(item.id))
         done: set[int] = set()
         while True:
             groups = belonging_to(servers)
@@ -229,15 +224,14 @@ class Fleet:
             fresh = [pid for pid in pids if pid not in done]
             if not fresh:
                 return
-            send(fresh if paused else fresh[::-1], what)
+            stop(fresh) if paused else send(fresh[::-1], signal.SIGCONT)
             done.update(fresh)
 
     def retag(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Write tags over those of instances."""
-        for name in request["ids"]:
-            item = self._known(name)
+        for item in [self._known(name) for name in request["ids"]]:
             item.tags = item.tags | request["tags"]
-            item.save(self._folder.instance(name))
+            item.save(self._folder.instance(item.id))
         return {}
 
     def _known(self, name: str) -> InstanceRecord:

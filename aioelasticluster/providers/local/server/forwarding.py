@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import asyncssh
 from asyncssh.forward import SSHForwarder
@@ -22,7 +23,7 @@ class Forwarder(SSHForwarder):
         return more
 
 
-async def forwarded(host: str, port: int) -> SSHForwarder:
+async def forwarded(host: str, port: int) -> asyncssh.SSHTCPSession[bytes]:
     """Connect to where a client wants to be forwarded to."""
     loop = asyncio.get_running_loop()
     try:
@@ -30,4 +31,5 @@ async def forwarded(host: str, port: int) -> SSHForwarder:
     except OSError as fault:
         reason = asyncssh.OPEN_CONNECT_FAILED
         raise asyncssh.ChannelOpenError(reason, str(fault)) from fault
-    return Forwarder(peer)
+    # A forwarder has a session's methods, but asyncssh does not derive it from one.
+    return cast("asyncssh.SSHTCPSession[bytes]", Forwarder(peer))

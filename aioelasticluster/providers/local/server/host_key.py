@@ -35,7 +35,7 @@ class HostKey:
         if self._certificate.exists():
             certificate = asyncssh.read_certificate(self._certificate)
             if certificate.key.public_data == key.public_data:
-                return [(key, certificate), key]
+                return [(key, certificate)]
         return [key]
 
     def _write(self, key: asyncssh.SSHKey) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncssh
-from asyncssh.forward import SSHForwarder
 
 from aioelasticluster.providers.local.environment import Place, shell
 from aioelasticluster.providers.local.server.boot import Boot
@@ -152,7 +151,7 @@ class Server(asyncssh.SSHServer):
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> Coroutine[Any, Any, SSHForwarder]:
+    ) -> Coroutine[Any, Any, asyncssh.SSHTCPSession[bytes]]:
         return forwarded(dest_host, dest_port)
 
     def unix_connection_requested(self, dest_path: str) -> bool:

@@ -22,6 +22,7 @@ from aioelasticluster.providers.local.layout import StateFolder, write_json
 from aioelasticluster.providers.local.server.caller import Caller
 from aioelasticluster.providers.local.server.descriptors import close_all_but
 from aioelasticluster.providers.local.server.fleet import Fleet
+from aioelasticluster.providers.local.server.processes import adopt_orphans
 from aioelasticluster.providers.local.server.refusals import RefusedError
 
 #: How long (seconds) a parent without instances waits for its first request …
@@ -56,6 +57,7 @@ class Parent:
     def serve(self, ready: Callable[[], None]) -> None:
         """Answer until there is nothing to do any more."""
         self._listen_for_signals()
+        adopt_orphans("aioec-parent")  # of instances that were killed from outside
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._woken, selectors.EVENT_READ, self._reap)

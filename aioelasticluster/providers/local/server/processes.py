@@ -13,12 +13,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 #: The environment variable that marks an instance's processes with its id.
 MARK = "AIOEC_INSTANCE"
+
+#: How long (seconds) one process may take to stop before the next one's turn.
+_STOPPING = 0.2
 
 _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 15, 36
 _PS_LINE = re.compile(r"\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)")
@@ -91,13 +95,18 @@ def _from_proc() -> Iterator[Process]:
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
-        # Behind the command's name, which may hold anything, come the other fields.
-        stat = _read(f"/proc/{entry}/stat").rpartition(b")")[2].split(maxsplit=2)
+        stat = _stat(int(entry))
         if not stat or stat[0] in b"ZX":
             continue
         environment = b"\0" + _read(f"/proc/{entry}/environ")
         value = environment.partition(mark)[2].partition(b"\0")[0]
         yield Process(int(entry), int(stat[1]), value.decode(errors="replace"))
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return state, parent and the rest of what /proc says; empty if there is none."""
+    # Behind the command's name, which may hold anything, come the other fields.
+    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split(maxsplit=2)
 
 
 def _read(path: str) -> bytes:
@@ -129,3 +138,18 @@ def send(pids: Collection[int], what: signal.Signals) -> None:
             os.kill(pid, what)
         except (ProcessLookupError, PermissionError):
             continue
+
+
+def stop(pids: Collection[int]) -> None:
+    """Stop processes one after another, each before the next one.
+
+    A shell that still ran when its child stopped would take the child for suspended
+    by the user.
+    """
+    for pid in pids:
+        send([pid], signal.SIGSTOP)
+        deadline = time.monotonic() + _STOPPING
+        while (stat := _stat(pid)) and stat[0] not in b"TtZX":
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.0002)

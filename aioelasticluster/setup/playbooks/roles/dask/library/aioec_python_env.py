@@ -14,6 +14,7 @@ import sysconfig
 import tempfile
 import zipfile
 from glob import glob
+from shlex import quote
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -25,10 +26,13 @@ description:
     the folder that it is to be in.
   - With O(wheels) it builds the environment anew. The host needs neither pip nor
     the network, for pip comes as one of the wheels.
+  - With O(launcher) it writes a script that runs the environment's Python.
 options:
   path: {type: path, required: true, description: Where the environment is.}
   requirements: {type: list, elements: str, required: true, description: What is in it.}
   wheels: {type: path, description: A zip file with all the wheels. It is removed.}
+  launcher: {type: path, description: A script to write, which runs its Python.}
+  variables: {type: dict, default: {}, description: What the launcher exports.}
 """
 
 RETURN = """
@@ -40,12 +44,14 @@ address: {type: str, description: The host's own address, as its SSH server know
 
 
 def main() -> None:
-    """Tell of the environment, or build it."""
+    """Tell of the environment, build it, or write its launcher."""
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "requirements": {"type": "list", "elements": "str", "required": True},
             "wheels": {"type": "path"},
+            "launcher": {"type": "path"},
+            "variables": {"type": "dict", "default": {}},
         }
     )
     path, requirements = module.params["path"], module.params["requirements"]
@@ -56,6 +62,9 @@ def main() -> None:
         except subprocess.CalledProcessError as fault:
             module.fail_json(msg=f"pip could not install: {fault.output.strip()}")
         changed = True
+    elif module.params["launcher"]:
+        launcher, variables = module.params["launcher"], module.params["variables"]
+        changed = launch_by(launcher, python_of(path), variables)
     else:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     address = (os.environ.get("SSH_CONNECTION", "").split() + [""] * 3)[2]
@@ -114,6 +123,22 @@ def give_pip(path: str, folder: str) -> None:
     packages = run([python_of(path), "-c", question]).strip()
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
+
+
+def launch_by(launcher: str, python: str, variables: dict[str, object]) -> bool:
+    """Write the launcher; tell whether it was another one before."""
+    exports = [f"export {name}={quote(str(variables[name]))}" for name in variables]
+    words = ["#!/bin/sh", *exports, f'exec {quote(python)} "$@"', ""]
+    text = "\n".join(words)
+    if os.path.exists(launcher):
+        with open(launcher) as file:
+            if file.read() == text:
+                return False
+    os.makedirs(os.path.dirname(launcher), exist_ok=True)
+    with open(launcher, "w") as file:
+        file.write(text)
+    os.chmod(launcher, 0o755)
+    return True
 
 
 def run(command: list[str]) -> str:

@@ -38,7 +38,7 @@ def main() -> None:
         try:
             fetch(folder, module.params["requirements"], module.params["pip_arguments"])
         except subprocess.CalledProcessError as fault:
-            module.fail_json(msg=f"{fault.cmd[1:4]}: {fault.output.strip()}")
+            module.fail_json(msg=f"could not fetch: {fault.output.strip()}")
         archive = module.params["dest"]
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
             for wheel in sorted(glob.glob(os.path.join(folder, "wheels", "*.whl"))):
