@@ -279,7 +279,7 @@ class Cluster(Roster):
                 return
             await op.check_account()
             if await teardown.stop_all(op, wait=wait, timeout=timeout):
-                await handle.setup.cleanup(op.cluster_id)
+                await handle.clean_up(op.cluster_id)
                 await op.journal.forget()
                 handle.mine = False
 

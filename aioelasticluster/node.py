@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from aioelasticluster.engine import members
 from aioelasticluster.engine.handle import Handle
-from aioelasticluster.engine.operation import Operation
 from aioelasticluster.errors import ClusterBusyError, SshError, UnreachableError
 from aioelasticluster.model.records import NodeRecord
 from aioelasticluster.model.reports import RunResult
@@ -102,7 +101,7 @@ class Node:
         async with self._handle.reading():
             try:
                 await self._handle.transport.probe(
-                    self._operation().target(self.record)
+                    self._handle.view().target(self.record)
                 )
             except SshError:
                 return False
@@ -117,7 +116,7 @@ class Node:
             raise UnreachableError(f"{self.name} has no address: it is {self.state}")
         transport = self._handle.transport
         async with transport.opened():
-            return await transport.connect(self._operation().target(self.record))
+            return await transport.connect(self._handle.view().target(self.record))
 
     async def run(
         self, command: str, *, timeout: float | None = None, stdin: str = ""
@@ -129,18 +128,10 @@ class Node:
         if not self.addresses:
             error = f"no address: the node is {self.state}"
             return RunResult(node=self.name, command=command, error=error)
-        target = self._operation().target(self.record)
+        target = self._handle.view().target(self.record)
         transport = self._handle.transport
         async with transport.opened():
             return await transport.run(target, command, timeout=timeout, stdin=stdin)
-
-    def _operation(self) -> Operation:
-        return Operation(
-            provider=self._handle.provider,
-            transport=self._handle.transport,
-            journal=self._handle.journal,
-            repository_id="",
-        )
 
     def __repr__(self) -> str:
         record = self.record

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from aioelasticluster.engine.handle import Handle
@@ -92,6 +93,15 @@ class Roster:
             if kind in by_kind:
                 return by_kind[kind][0]
         return self.get_node_by_name("frontend001")
+
+    def ssh_config(self, known_hosts: str | Path | None = None) -> str:
+        """Return a configuration with which OpenSSH reaches the nodes, checking on.
+
+        It goes with a file of their host keys, which is written now: `known_hosts`,
+        by default one of the cluster's own in the user's state folder, which `stop`
+        removes. Raises `ConfigurationError` for what OpenSSH cannot be told.
+        """
+        return self._handle.ssh_config(known_hosts)
 
     # What is planned
 

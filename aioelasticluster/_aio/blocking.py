@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from aioelasticluster._aio.finish import finish, hidden_task
+from aioelasticluster._aio.finish import finish, hidden_task, reveal
 from aioelasticluster._aio.loop_local import LoopLocal
 
 P = ParamSpec("P")
@@ -52,7 +52,10 @@ class Blocking:
                 thread.exception()  # mark as seen: the caller may have given up
 
         thread.add_done_callback(ended)
-        return await finish(_outcome(thread), patience=self._patience)
+        try:
+            return await finish(_outcome(thread), patience=self._patience)
+        finally:
+            reveal(thread)
 
 
 async def _outcome(thread: asyncio.Task[T]) -> T:

@@ -59,15 +59,24 @@ def hidden_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     return task
 
 
+def reveal(task: asyncio.Task[Any]) -> None:
+    """List a hidden task again: nobody waits for it any more, so shut-down must."""
+    if not task.done():
+        asyncio._register_task(task)
+
+
 async def _abandon(task: asyncio.Task[Any]) -> None:
     """Cancel a task and give it a second, so that it does not outlive its caller."""
+    reveal(task)
     task.add_done_callback(_seen)
     task.cancel()
-    try:
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait({task}, timeout=1.0)
-    except asyncio.CancelledError:
-        pass  # the caller raises that the outcome is unknown, which says more
+    deadline = task.get_loop().time() + 1.0
+    while not task.done() and (left := deadline - task.get_loop().time()) > 0:
+        try:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError:
+            pass  # the caller raises that the outcome is unknown, which says more
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

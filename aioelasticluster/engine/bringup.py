@@ -34,7 +34,8 @@ class Bringup:
 
     `names` are the nodes to wait for, `to_launch` those of them that have no
     instance; `minimum` is how many of each kind must come up. `faults` are those that
-    never will, `latest` is the last trouble of the others.
+    never will, `latest` is the last trouble of the others, `probed` are those whose
+    instance runs.
     """
 
     op: Operation
@@ -43,12 +44,12 @@ class Bringup:
     minimum: Mapping[str, int]
     faults: dict[str, NodeFault] = field(default_factory=dict)
     latest: dict[str, NodeFault] = field(default_factory=dict)
+    probed: set[str] = field(default_factory=set)
     unrotated: dict[str, str] = field(default_factory=dict)
     fatal: ProviderError | None = None
 
     def __post_init__(self) -> None:
         self.launch = Launch(op=self.op, failed=self._refused)
-        self._probed: set[str] = set()
         self._unsent = frozenset(self.to_launch)
 
     async def run(self, *, deadline: float) -> None:
@@ -149,8 +150,8 @@ class Bringup:
                 continue  # not listed yet: unknown, not gone
             if instance.state is InstanceState.FAILED:
                 self._broken(node.name, instance)
-            elif is_up(instance) and node.name not in self._probed:
-                self._probed.add(node.name)
+            elif is_up(instance) and node.name not in self.probed:
+                self.probed.add(node.name)
                 adopt(self.op, node.name, instance)
                 ready.append(instance)
         if ready:

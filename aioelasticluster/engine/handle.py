@@ -11,6 +11,7 @@ from contextlib import (
     asynccontextmanager,
 )
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from aioelasticluster._aio.loop_local import LoopLocal
@@ -175,6 +176,31 @@ class Handle:
         inherited = owner is not None and owner.dead and not self.journal.head.kept
         completed = bool(report.launched or report.adopted)
         self.mine = self.mine or first or (inherited and completed)
+
+    def ssh_config(self, known_hosts: str | Path | None) -> str:
+        """Write the nodes' host keys; return the configuration that names the file."""
+        head, view = self.journal.head, self.view()
+        nodes = [node for node in self.journal.nodes.values() if node.addresses]
+        return self.transport.ssh_config(
+            [view.target(node) for node in nodes],
+            cluster=head.name,
+            cluster_id=head.id,
+            known_hosts=known_hosts,
+        )
+
+    def view(self) -> Operation:
+        """Return the parts as an operation sees them, for reading only."""
+        return Operation(
+            provider=self.provider,
+            transport=self.transport,
+            journal=self.journal,
+            repository_id="",
+        )
+
+    async def clean_up(self, cluster_id: str) -> None:
+        """Remove what is kept on this machine for a cluster that is gone."""
+        await self.setup.cleanup(cluster_id)
+        await self.transport.cleanup(cluster_id)
 
     def keep(self) -> None:
         """Let the cluster outlive its block; recorded by the next operation."""

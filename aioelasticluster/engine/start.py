@@ -145,6 +145,9 @@ class _Attempt:
         if (latest := self.bringup.latest.get(name)) is not None:
             return latest
         node = self.op.journal.nodes[name]
+        if name in self.bringup.probed:
+            message = f"no SSH answer from {node.addresses[0]} in time"
+            return NodeFault(node=name, step="ssh", message=message)
         if node.state is NodeState.BOOTING:
             message = f"instance {node.instance_id} did not run in time"
             return NodeFault(node=name, step="boot", message=message)
@@ -204,8 +207,8 @@ class _Attempt:
 
     async def _forget(self) -> None:
         """Leave no trace of a cluster that never came to be."""
-        if self.op.journal.stored:
-            op = self.op
+        op = self.op
+        if op.journal.stored and not await op.find():
             await op.ask("cleanup", lambda: op.provider.cleanup(op.cluster_id))
             await op.journal.forget()
 

@@ -81,6 +81,10 @@ async def end_nodes(
     return True
 
 
+#: How long (seconds) some nodes' instances are watched until they are gone; that the
+#: cloud terminates them is enough after that.
+VANISHING = 10.0
+
 #: What a node without an instance has.
 NO_INSTANCE = {"instance_id": "", "addresses": (), "host_keys": ()}
 
@@ -92,6 +96,7 @@ async def _end_instances(
     if not ids and not tokens:
         return
     asked, pauses = frozenset[str](), backoff(*op.provider.poll_pauses)
+    begun = anyio.current_time()
     await op.terminate(sorted(ids))
     while True:
         found = [
@@ -101,7 +106,8 @@ async def _end_instances(
         ]
         asked |= await _terminate_new(op, found, asked)
         ending = all(i.state is InstanceState.TERMINATING for i in found)
-        if ending and not _may_appear(op, tokens):
+        patient = found and anyio.current_time() < begun + VANISHING
+        if ending and not patient and not _may_appear(op, tokens):
             return
         await anyio.sleep(next(pauses))
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.model.records import Change, ClusterRecord
 
@@ -154,9 +156,15 @@ class AbstractClusterRepository(ABC):
             finally:
                 await self.release(lease)
 
+    @cached_property
+    def _held(self) -> LoopLocal[list[AbstractAsyncContextManager[None]]]:
+        """What `async with` keeps open: blocks may overlap, on several loops too."""
+        return LoopLocal(list)
+
     async def __aenter__(self) -> Self:
-        self._held = self.opened()
-        await self._held.__aenter__()
+        held = self.opened()
+        await held.__aenter__()
+        self._held.get().append(held)
         return self
 
     async def __aexit__(
@@ -165,4 +173,4 @@ class AbstractClusterRepository(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._held.__aexit__(kind, error, trace)
+        await self._held.get().pop().__aexit__(kind, error, trace)

@@ -93,7 +93,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Database]:
         """Have the connection for the block, outside of any transaction."""
-        if True:
+        async with self._lock:
             with speaking_ours(self._path):
                 # SQLite would go on with a deleted file, and lose all with it.
                 if await self._blocking(_identity, self._path) != self._file:

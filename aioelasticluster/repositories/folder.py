@@ -93,7 +93,7 @@ class Folder:
             held = self._lease(name)
             known = self._identity() or self._founded()
             fence = 1 + max(int(known["fence"]), held.fence if held else 0)
-            lease = granted(name, held, fence, ttl)
+            lease = granted(name, held, fence, now=time.time(), ttl=ttl)
             # The fence first: after a crash in between it is skipped, not reused.
             self._replace("repository.json", _json({**known, "fence": fence}))
             self._replace(f"{name}.lease", _json(lease_to_plain(lease)))
@@ -102,7 +102,8 @@ class Folder:
     def renew(self, lease: Lease, ttl: float) -> Lease:
         """Write a later expiry."""
         with self._writing():
-            later = renewed(lease, self._lease(lease.name), ttl)
+            held = self._lease(lease.name)
+            later = renewed(lease, held, now=time.time(), ttl=ttl)
             self._replace(f"{lease.name}.lease", _json(lease_to_plain(later)))
             return later
 

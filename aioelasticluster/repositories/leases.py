@@ -6,7 +6,6 @@ one transaction.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -17,13 +16,15 @@ from aioelasticluster.errors import ClusterBusyError, LeaseLostError, Repository
 from aioelasticluster.repositories.base import Lease
 
 
-def granted(name: str, held: Lease | None, fence: int, ttl: float) -> Lease:
+def granted(
+    name: str, held: Lease | None, fence: int, *, now: float, ttl: float
+) -> Lease:
     """Return this process's lease for ttl seconds from now.
 
     Raises `ClusterBusyError` while the lease of a live holder has not expired. Looks
-    into the process table: not for the event loop.
+    into the process table where another process holds it: not for the event loop.
     """
-    now, ours = time.time(), ProcessIdentity.current()
+    ours = ProcessIdentity.current()
     if held is not None and held.expires > now:
         mine = held.holder == ours
         if mine or not held.holder.dead:
@@ -46,11 +47,11 @@ def check_held(lease: Lease, held: Lease | None) -> None:
         )
 
 
-def renewed(lease: Lease, held: Lease | None, ttl: float) -> Lease:
+def renewed(lease: Lease, held: Lease | None, *, now: float, ttl: float) -> Lease:
     """Return the lease with its expiry at least ttl from now, never an earlier one."""
     check_held(lease, held)
     known = lease if held is None else held
-    return replace(lease, expires=max(known.expires, time.time() + ttl))
+    return replace(lease, expires=max(known.expires, now + ttl))
 
 
 def lease_to_plain(lease: Lease) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from itertools import count
 from typing import ClassVar
 from uuid import uuid4
 
+from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster.errors import ClusterNotFoundError
 from aioelasticluster.model.names import check_cluster_name
 from aioelasticluster.model.records import Change, ClusterRecord
@@ -66,14 +67,16 @@ class MemRepository(AbstractClusterRepository):
         with self._lock:
             # A holder is of this process (or of the one that it was forked from): no
             # look into the process table is worth a thread.
-            held = self._leases.get(name)
-            lease = self._leases[name] = granted(name, held, next(self._fences), ttl)
+            held, fence = self._leases.get(name), next(self._fences)
+            lease = granted(name, held, fence, now=wall_clock(), ttl=ttl)
+            self._leases[name] = lease
             return lease
 
     async def renew(self, lease: Lease, *, ttl: float) -> Lease:
         """Return the lease with a later expiry; raise `LeaseLostError`."""
         with self._lock:
-            later = renewed(lease, self._leases.get(lease.name), ttl)
+            held = self._leases.get(lease.name)
+            later = renewed(lease, held, now=wall_clock(), ttl=ttl)
             self._leases[lease.name] = later
             return later
 

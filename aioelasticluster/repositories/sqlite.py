@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aioelasticluster._aio.blocking import Blocking
+from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.shared import Shared
 from aioelasticluster.errors import (
@@ -145,7 +146,9 @@ class SqliteRepository(AbstractClusterRepository):
     async def _acquire(self, database: Database, name: str, ttl: float) -> Lease:
         async with database.writing():
             held = await _held(database, name)
-            lease = await self._blocking(granted, name, held, 0, ttl)
+            lease = await self._blocking(
+                granted, name, held, fence=0, now=wall_clock(), ttl=ttl
+            )
             await database.rows("DELETE FROM leases WHERE name = ?", name)
             fence = await database.insert(
                 "INSERT INTO leases (name, holder, expires) VALUES (?, ?, ?)",
@@ -208,7 +211,8 @@ async def _forget(database: Database, lease: Lease) -> None:
 
 async def _renew(database: Database, lease: Lease, ttl: float) -> Lease:
     async with database.writing():
-        later = renewed(lease, await _held(database, lease.name), ttl)
+        held = await _held(database, lease.name)
+        later = renewed(lease, held, now=wall_clock(), ttl=ttl)
         await database.rows(
             "UPDATE leases SET expires = ? WHERE fence = ?", later.expires, later.fence
         )

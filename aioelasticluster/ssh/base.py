@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from aioelasticluster.model.reports import RunResult
@@ -89,6 +90,24 @@ class AbstractTransport(ABC):
     @abstractmethod
     async def connect(self, target: SshTarget) -> asyncssh.SSHClientConnection:
         """Return a connection, which the caller closes; raises as `probe` does."""
+
+    @abstractmethod
+    def ssh_config(
+        self,
+        targets: Sequence[SshTarget],
+        *,
+        cluster: str,
+        cluster_id: str,
+        known_hosts: str | Path | None,
+    ) -> str:
+        """Return a configuration for OpenSSH and write the known_hosts it names.
+
+        Needs no `opened()`; writes one small file at once. Raises
+        `ConfigurationError` for what OpenSSH cannot be told.
+        """
+
+    async def cleanup(self, cluster_id: str) -> None:
+        """Remove what is kept on this machine for a cluster that is gone."""
 
     @abstractmethod
     async def run(

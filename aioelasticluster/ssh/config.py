@@ -7,13 +7,12 @@ from pathlib import Path
 
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.ssh.base import SshTarget
-from aioelasticluster.ssh.keys import ClientKeys
 from aioelasticluster.ssh.proxy import JumpHost, parse_proxy
 
 
 def ssh_config_text(
     targets: Iterable[SshTarget],
-    keys: ClientKeys,
+    identity: str,
     known_hosts: str | Path,
     *,
     cluster: str = "",
@@ -21,6 +20,7 @@ def ssh_config_text(
 ) -> str:
     """Return one Host block a node, with host key checking on.
 
+    `identity` is the private key's path, or the public one's for a key of the agent.
     A node answers to its own name and, with `cluster`, to `<cluster>-<node>`. Raises
     `ConfigurationError` for a value that would break out of its line.
     """
@@ -28,23 +28,26 @@ def ssh_config_text(
     blocks = [
         _block(
             [target.node, f"{cluster}-{target.node}"] if cluster else [target.node],
-            [*_node_settings(target, keys, str(known_hosts)), *_proxy_settings(jump)],
+            [
+                *_node_settings(target, identity, str(known_hosts)),
+                *_proxy_settings(jump),
+            ],
         )
         for target in targets
     ]
     if isinstance(jump, JumpHost):
         # Last, so that a node's own block wins where the patterns meet.
-        blocks.append(_block([jump.host], [("IdentityFile", _path(_identity(keys)))]))
+        blocks.append(_block([jump.host], [("IdentityFile", _path(identity))]))
     return "\n".join(blocks)
 
 
 def _node_settings(
-    target: SshTarget, keys: ClientKeys, known_hosts: str
+    target: SshTarget, identity: str, known_hosts: str
 ) -> Iterator[tuple[str, str]]:
     yield "HostName", _word("address", target.address)
     yield "Port", str(target.port)
     yield "User", _word("login", target.login)
-    yield "IdentityFile", _path(_identity(keys))
+    yield "IdentityFile", _path(identity)
     yield "IdentitiesOnly", "yes"
     yield "HostKeyAlias", _word("alias", target.alias)
     yield "UserKnownHostsFile", _path(known_hosts)
@@ -60,11 +63,6 @@ def _proxy_settings(proxy: JumpHost | str) -> Iterator[tuple[str, str]]:
         yield "ProxyJump", _word("ssh_proxy", str(proxy))
     elif proxy:
         yield "ProxyCommand", _line("ssh_proxy", proxy)
-
-
-def _identity(keys: ClientKeys) -> str:
-    """Return the private key's path, or the public one's for a key of the agent."""
-    return keys.private_path or keys.public_path
 
 
 def _block(patterns: list[str], settings: Iterable[tuple[str, str]]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from anyio import CapacityLimiter
+from anyio import Semaphore
 
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.finish import finish
@@ -74,8 +74,8 @@ class SshClient:
         self._width = handshakes
 
     async def __aenter__(self) -> Self:
-        self._handshakes = CapacityLimiter(self._width)
-        self._lines = CapacityLimiter(await _counting(_room_for_lines))
+        self._handshakes = Semaphore(self._width)
+        self._lines = Semaphore(await _counting(_room_for_lines))
         self._route = self._make_route()
         return self
 
@@ -169,27 +169,28 @@ async def _run(
 ) -> RunResult:
     import asyncssh
 
-    try:
-        process = await connection.create_process(
-            result.command,
-            # Bytes: asyncssh's decoder swallows a broken character at the very end.
-            encoding=None,
-            input=stdin.encode() or None,
-            stdin=asyncssh.PIPE if stdin else asyncssh.DEVNULL,
-        )
-    except (asyncssh.Error, OSError) as fault:
-        return replace(result, error=f"the command was not started: {fault}")
-    ending = ""
+    process, status = None, None
     try:
         async with asyncio.timeout(timeout):
+            process = await connection.create_process(
+                result.command,
+                # Bytes: asyncssh's decoder swallows a broken character at the end.
+                encoding=None,
+                input=stdin.encode() or None,
+                stdin=asyncssh.PIPE if stdin else asyncssh.DEVNULL,
+            )
             stdout, stderr = await process.communicate()
     except TimeoutError:
-        stdout, stderr = process.collect_output()
+        stdout, stderr = process.collect_output() if process else (b"", b"")
         ending = f"cut off after {timeout:g} s"
-    ending = ending or _ending(process)
+    except (asyncssh.Error, OSError) as fault:
+        return replace(result, error=f"the command was not started: {fault}")
+    else:
+        ending = _ending(process)
+        status = None if ending else process.exit_status
     return replace(
         result,
-        status=None if ending else process.exit_status,
+        status=status,
         stdout=stdout.decode(errors="replace"),
         stderr=stderr.decode(errors="replace"),
         error=ending,

@@ -71,15 +71,16 @@ def _lines(target: SshTarget) -> Iterable[str]:
 
 async def write_known_hosts(path: str | Path, targets: Iterable[SshTarget]) -> None:
     """Replace the file in one step; readers see the old one or the new, never half."""
-    await _files(_replace, Path(path), known_hosts_text(targets))
+    await _files(replace_known_hosts, Path(path), list(targets))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_known_hosts(path: Path, targets: Iterable[SshTarget]) -> None:
+    """Do what `write_known_hosts` does, and block while it lasts."""
     # mkstemp makes the file readable by nobody else from the first moment on.
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+            file.write(known_hosts_text(targets))
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platformdirs import user_state_path
+
+from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.shared import Shared
 from aioelasticluster.model.reports import RunResult
 from aioelasticluster.ssh.base import AbstractTransport, Accept, Reached, SshTarget
+from aioelasticluster.ssh.config import ssh_config_text
 from aioelasticluster.ssh.connect import HANDSHAKES, SshClient
+from aioelasticluster.ssh.host_keys import replace_known_hosts
 from aioelasticluster.ssh.keys import ClientKeys, load_client_keys
 from aioelasticluster.ssh.probe import probe
 from aioelasticluster.ssh.proxy import parse_proxy
 
 if TYPE_CHECKING:
     import asyncssh
+
+
+_files = Blocking(width=1, patience=10.0)
 
 
 class SshTransport(AbstractTransport):
@@ -48,6 +56,28 @@ class SshTransport(AbstractTransport):
     async def load(self) -> str:
         """Check the key pair, once; return the public key as OpenSSH text."""
         return (await self.keys()).public
+
+    def ssh_config(
+        self,
+        targets: Sequence[SshTarget],
+        *,
+        cluster: str,
+        cluster_id: str,
+        known_hosts: str | Path | None,
+    ) -> str:
+        """Return a configuration for OpenSSH; by default with a file of its own."""
+        path = Path(known_hosts or _known_hosts_of(cluster_id)).expanduser().absolute()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_known_hosts(path, targets)
+        public, private = self._paths
+        identity = Path(private or public).expanduser().absolute()
+        return ssh_config_text(
+            targets, str(identity), path, cluster=cluster, proxy=self._proxy
+        )
+
+    async def cleanup(self, cluster_id: str) -> None:
+        """Remove the known_hosts that `ssh_config` wrote."""
+        await _files(_known_hosts_of(cluster_id).unlink, missing_ok=True)
 
     async def keys(self) -> ClientKeys:
         """Return the checked key pair; raises `KeyPairError`."""
@@ -96,3 +126,7 @@ class SshTransport(AbstractTransport):
         """Run a command; an unreachable node is a value in the result."""
         async with self._client() as client:
             return await client.run(target, command, timeout=timeout, stdin=stdin)
+
+
+def _known_hosts_of(cluster_id: str) -> Path:
+    return user_state_path("aioelasticluster") / "known_hosts" / cluster_id

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from email import message_from_string
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -341,6 +342,17 @@ class FakeTransport(AbstractTransport):
     async def connect(self, target: SshTarget) -> asyncssh.SSHClientConnection:
         """Refuse: there is no SSH server behind a fake instance."""
         self._refuse(target)
+
+    def ssh_config(
+        self,
+        targets: Sequence[SshTarget],
+        *,
+        cluster: str,
+        cluster_id: str,
+        known_hosts: str | Path | None,
+    ) -> str:
+        """Return the nodes' names: OpenSSH cannot reach what is not real."""
+        return "".join(f"Host {target.node}\n" for target in targets)
 
     async def run(
         self,

@@ -112,26 +112,32 @@ class TestInVirtualTime:
                 await release.wait()
                 raise KeyError("nobody is left to see this")
 
-        began = anyio.current_time()
+        began, others = anyio.current_time(), asyncio.all_tasks()
         with pytest.raises(UnknownOutcomeError):
             await finish(work(), patience=30)
         assert anyio.current_time() - began == pytest.approx(31)
+        assert len(asyncio.all_tasks() - others) == 1  # shut-down will find it
         release.set()
         await asyncio.sleep(1)  # an unseen exception would fail the test here
 
     async def test_a_cancellation_while_work_is_abandoned_is_not_a_way_out(
         self,
     ) -> None:
+        cleaned = False
+
         async def work() -> None:
+            nonlocal cleaned
             try:
                 await anyio.sleep(600)
             finally:
                 await asyncio.sleep(0.5)
+                cleaned = True
 
         task = asyncio.create_task(finish(work(), patience=30))
         asyncio.get_running_loop().call_later(30.2, task.cancel)
         with pytest.raises(UnknownOutcomeError):
             await task
+        assert cleaned
 
     async def test_an_outer_timeout_is_still_a_timeout(self) -> None:
         journal = Journal()

@@ -14,14 +14,17 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aioelasticluster.errors import (
     ConfigurationError,
     InvalidRequestError,
     TransientError,
+    UnknownOutcomeError,
 )
 from aioelasticluster.providers.base import InstanceState, LaunchOrder
 from aioelasticluster.providers.local import LocalCloudProvider
+from aioelasticluster.providers.local import client as client_module
 from aioelasticluster.providers.local.client import ParentClient
 from aioelasticluster.providers.local.layout import StateFolder
 from tests.providers.local_cloud import (
@@ -67,7 +70,10 @@ async def answer_of(process: Process) -> list[str]:
     """Return the ids that a client process says it has launched."""
     assert process.stdout is not None
     with anyio.fail_after(PATIENCE):
-        return (await process.stdout.receive()).decode().split()
+        line = await BufferedByteReceiveStream(process.stdout).receive_until(
+            b"\n", 9999
+        )
+    return line.decode().split()
 
 
 def parent_of(cloud: LocalCloud) -> int:
@@ -257,6 +263,37 @@ async def test_clients_and_a_leaving_parent_do_not_miss_each_other(
         launched = await another.launch(cloud.order(f"b{number}"))
         assert len(launched.instances) == 1
         await another.terminate([launched.instances[0].id])
+
+
+async def test_a_parent_that_stands_still_does_not_hold_its_clients_for_ever(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.launch()
+    parent = parent_of(cloud)
+    monkeypatch.setattr(client_module, "PATIENCE", 0.2)
+    os.kill(parent, signal.SIGSTOP)
+    try:
+        with pytest.raises(UnknownOutcomeError, match="not answered"):
+            await cloud.provider.find()
+    finally:
+        os.kill(parent, signal.SIGCONT)
+    monkeypatch.undo()
+    assert len(await cloud.provider.find()) == 1
+
+
+async def test_a_record_that_cannot_be_read_is_not_taken_for_rubbish(
+    cloud: LocalCloud,
+) -> None:
+    [instance] = await cloud.launch()
+    record = StateFolder(cloud.state).instance(instance.id).record
+    text = record.read_text()
+    os.kill(parent_of(cloud), signal.SIGKILL)
+    record.write_text("{")
+    assert not await cloud.provider.find()
+    assert await cloud.text(instance, "echo alive") == "alive"
+    os.kill(parent_of(cloud), signal.SIGKILL)
+    record.write_text(json.dumps(json.loads(text) | {"from_the_future": 1}))
+    assert await cloud.provider.find() == (instance,)
 
 
 async def test_a_parent_that_is_told_to_stop_leaves_its_instances(

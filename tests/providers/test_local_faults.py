@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -52,7 +53,7 @@ async def test_an_instance_that_boots_is_pending_and_refuses_connections(
     [seen] = await cloud.described(slow.id)
     assert seen.state is S.PENDING
     with pytest.raises(ConnectionRefusedError):
-        await anyio.connect_tcp(seen.addresses[0], seen.ssh_port)
+        await asyncio.open_connection(seen.addresses[0], seen.ssh_port)
     [seen] = await cloud.running([slow.id])
     assert (seen.addresses, seen.ssh_port) == (slow.addresses, slow.ssh_port)
     assert await cloud.text(seen, "echo up") == "up"

@@ -328,6 +328,18 @@ async def test_the_interpreter_of_the_capabilities_is_the_one_on_the_path(
     assert await cloud.text(instance, f"{python} -c 'import venv, sys; print(1)'")
 
 
+async def test_the_home_of_the_login_is_the_instances(cloud: LocalCloud) -> None:
+    [instance] = await cloud.launch()
+    home = await cloud.text(instance, "echo $HOME")
+    done = await cloud.ssh(
+        instance, "/bin/sh -c 'echo ~root ~root/x ~nobody ~rooted'", options=["-lroot"]
+    )
+    found = done.stdout.decode().split()
+    assert found[:2] == [home, f"{home}/x"]
+    assert found[2:] != [home, home]
+    assert found[3] == "~rooted"
+
+
 async def test_an_unknown_command_says_so(cloud: LocalCloud) -> None:
     [instance] = await cloud.launch()
     done = await cloud.ssh(instance, "no-such-command-here")

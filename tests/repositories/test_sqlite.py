@@ -309,6 +309,17 @@ async def test_users_on_one_loop_share_one_connection(
     assert worker_threads() == before
 
 
+async def test_an_inner_block_does_not_close_the_outer_ones_connection(
+    repository: SqliteRepository,
+) -> None:
+    async with repository:
+        (worker,) = worker_threads()
+        async with repository:
+            await repository.id()
+        assert worker_threads() == {worker}
+    assert worker_threads() == set()
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_cancelled_opening_leaves_no_thread(
     repository: SqliteRepository, way: str

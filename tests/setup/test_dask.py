@@ -102,19 +102,16 @@ async def test_dask_works_grows_offline_and_shrinks_without_losing_results(
     assert await rig.left_behind() == []
 
 
-async def test_a_worker_that_the_scheduler_does_not_see_is_blamed_with_its_log(
+async def test_a_worker_that_does_not_come_up_is_blamed_at_once_with_its_log(
     make_rig: Callable[..., Rig], cache: Path
 ) -> None:
     rig = make_rig(["frontend001", "compute001"])
     dask = DaskRig(rig, cache)
-    wrong = dask.provider(
-        kind_variables={"compute": {"dask_worker_nthreads": "many"}},
-        variables={"dask_timeout": 3},
-    )
+    wrong = dask.provider(kind_variables={"compute": {"dask_worker_nthreads": "many"}})
     report = await wrong.setup(rig.cluster)
     assert report.failed == ("compute001",)
     failed = report.hosts["compute001"]
-    assert failed.failed_task == "dask : The scheduler sees this worker"
+    assert failed.failed_task == "dask : See that the scheduler knows the worker"
     assert "'many' is not a valid int" in failed.message
 
     scheduler = await dask.state("frontend001", "scheduler")

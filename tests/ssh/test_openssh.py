@@ -62,7 +62,11 @@ async def written(
     """Write known_hosts and a configuration, as `ssh_config()` users do."""
     known_hosts, config = folder / "known hosts 100%", folder / "ssh_config"
     await write_known_hosts(known_hosts, [target])
-    config.write_text(ssh_config_text([target], keys, known_hosts, **how))
+    config.write_text(
+        ssh_config_text(
+            [target], keys.private_path or keys.public_path, known_hosts, **how
+        )
+    )
     return config
 
 
@@ -181,7 +185,7 @@ async def test_the_ssh_client_trusts_a_certified_node(
 
 async def test_a_jump_host_gets_a_block_with_our_key(keys: ClientKeys) -> None:
     text = ssh_config_text(
-        [target_of(22)], keys, "/known", proxy="me@[2001:db8::1]:2222"
+        [target_of(22)], keys.private_path, "/known", proxy="me@[2001:db8::1]:2222"
     )
 
     assert "    ProxyJump me@[2001:db8::1]:2222\n" in text
@@ -203,11 +207,11 @@ async def test_a_value_that_would_break_out_of_its_line_is_refused(
     changes: dict[str, str], keys: ClientKeys
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"ssh_config|line break"):
-        ssh_config_text([target_of(22, **changes)], keys, "/known")
+        ssh_config_text([target_of(22, **changes)], keys.private_path, "/known")
     with pytest.raises(ConfigurationError, match="line break"):
-        ssh_config_text([target_of(22)], keys, "/known", proxy="nc %h\n%p")
+        ssh_config_text([target_of(22)], keys.private_path, "/known", proxy="nc %h\n%p")
     with pytest.raises(ConfigurationError, match="quotes"):
-        ssh_config_text([target_of(22)], keys, '/kno"wn')
+        ssh_config_text([target_of(22)], keys.private_path, '/kno"wn')
 
 
 @dataclass

@@ -22,12 +22,17 @@ from aioelasticluster.errors import (
     QuotaError,
     TransientError,
     UnauthorizedError,
+    UnknownOutcomeError,
 )
 from aioelasticluster.providers.local import wire
+from aioelasticluster.providers.local.environment import base_interpreter
 from aioelasticluster.providers.local.layout import StateFolder
 
 #: How often a parent that leaves while we call is called again, and the first pause.
 _ATTEMPTS, _PAUSE = 8, 0.02
+
+#: How long (seconds) a parent may take for one answer; it forks a hundred in a few.
+PATIENCE = 60.0
 
 #: What the parent's word for a fault means to our callers.
 ERRORS: Mapping[str, type[ProviderError]] = {
@@ -84,7 +89,12 @@ class ParentLine(asyncio.Protocol):
         self._waiting[number] = answer
         try:
             self._send({"id": number, "verb": verb, **body})
-            message = await answer
+            async with asyncio.timeout(PATIENCE):
+                message = await answer
+        except TimeoutError as fault:
+            raise UnknownOutcomeError(
+                f"the local cloud has not answered within {PATIENCE:.0f} s"
+            ) from fault
         finally:
             del self._waiting[number]
         if (error := message.get("error")) is not None:
@@ -233,7 +243,8 @@ class ParentClient:
         """Start a parent and wait until one answers, ours or somebody else's."""
         await on_disk(self._make_folder)
         module = "aioelasticluster.providers.local.server"
-        command = [sys.executable, "-P", "-m", module, str(self._folder.path)]
+        python = sys.executable or base_interpreter()
+        command = [python, "-P", "-m", module, str(self._folder.path)]
         try:
             status, words = await _spoken(command)
         except OSError as fault:

@@ -77,6 +77,25 @@ class LifePromises(RepositoryFixtures):
         asyncio.run(write("second"))
         assert asyncio.run(read()) == ["first", "second"]
 
+    async def test_blocks_of_one_object_may_overlap(
+        self, closed_repository: AbstractClusterRepository
+    ) -> None:
+        """Two coroutines that each write `async with repository` do not collide."""
+        first_in, first_out = asyncio.Event(), asyncio.Event()
+
+        async def first() -> None:
+            async with closed_repository:
+                first_in.set()
+                await first_out.wait()
+
+        task = asyncio.create_task(first())
+        await first_in.wait()
+        async with closed_repository, closed_repository:
+            lease = await closed_repository.acquire("demo", ttl=30)
+            first_out.set()
+            await task
+            await closed_repository.transaction(lease, whole())
+
     async def test_opening_is_counted(
         self, closed_repository: AbstractClusterRepository
     ) -> None:

@@ -42,16 +42,16 @@ class Boot:
             await self._run("runcmd", _arguments(command))
         for number, script in enumerate(self._plan.scripts):
             path = self._place.folder.path / f"script-{number}"
-            path.write_text(script)
-            path.chmod(0o700)
-            await self._run("script", [str(path)])
+            await self._run("script", [str(path)], script)
         self._journal.write("boot-finished")
 
-    async def _run(self, what: str, arguments: list[str]) -> None:
+    async def _run(self, what: str, arguments: list[str], script: str = "") -> None:
         """Run a command; like a cloud, write down a failure and go on."""
         output = self._place.folder.path / "output.txt"
-        output.write_bytes(b"")
         try:
+            output.write_bytes(b"")
+            if script:
+                _put(Path(arguments[0]), _script(script))
             status = await self._children.run(arguments, output)
         except OSError as fault:
             self._journal.write(what, command=arguments, fault=str(fault))
@@ -83,6 +83,10 @@ class Boot:
 
 def _arguments(command: Command) -> list[str]:
     return [shell(), "-c", command] if isinstance(command, str) else list(command)
+
+
+def _script(text: str) -> WriteFile:
+    return WriteFile(path="", content=text.encode(), permissions=0o700)
 
 
 def _put(path: Path, file: WriteFile) -> None:

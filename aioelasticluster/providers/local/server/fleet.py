@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -41,7 +42,11 @@ class Fleet:
             folder.mkdir(mode=0o700, exist_ok=True)
         unfinished = []
         for path in self._folder.instances.iterdir():
-            record = InstanceRecord.load(self._folder.instance(path.name))
+            try:
+                record = InstanceRecord.load(self._folder.instance(path.name))
+            except ValueError:
+                traceback.print_exc()  # not ours to end: perhaps it is in use
+                continue
             if record is None:
                 unfinished.append(path.name)
             else:

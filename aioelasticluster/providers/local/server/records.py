@@ -41,7 +41,10 @@ class InstanceRecord:
 
     @classmethod
     def load(cls, folder: InstanceFolder) -> Self | None:
-        """Read a record; None if the launch was cut off before it was written."""
+        """Read a record; None if the launch was cut off before it was written.
+
+        Raises `ValueError` for what is there, but is not a record.
+        """
         return _loaded(cls, folder.record)
 
 
@@ -80,7 +83,12 @@ def orders_in(folder: StateFolder) -> Iterator[OrderRecord]:
 
 
 def _loaded(cls: type[T], path: Path) -> T | None:
+    """Read a record, also one of a newer version, which may have more fields."""
+    known = getattr(cls, "__dataclass_fields__", {})
     try:
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{name: plain[name] for name in plain if name in known})
+    except FileNotFoundError:
         return None
+    except (AttributeError, TypeError) as fault:
+        raise ValueError(f"{path} is not a record: {fault}") from fault

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -64,7 +65,8 @@ class Session(SSHServerStreamSession[bytes]):
         return True
 
     def exec_requested(self, command: str) -> bool:
-        self._arguments = [self._shell, "-c", command]
+        login = str(self._open_channel().get_extra_info("username"))
+        self._arguments = [self._shell, "-c", at_home(command, login)]
         return True
 
     def session_started(self) -> None:
@@ -225,6 +227,16 @@ class Session(SSHServerStreamSession[bytes]):
     def _open_channel(self) -> asyncssh.SSHServerChannel[bytes]:
         assert self._channel is not None
         return self._channel
+
+
+def at_home(command: str, login: str) -> str:
+    """Write `~` for `~login` in a command.
+
+    The login need not be a user of this machine, and if it is, that user's home is
+    not the instance's. Ansible asks every host for its `~login`.
+    """
+    name = re.escape(login)
+    return re.sub(rf"(?<![^\s'\"=:(])~{name}(?![^\s'\"/:;&|)])", "~", command)
 
 
 class SftpServer(asyncssh.SFTPServer):
