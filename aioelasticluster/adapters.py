@@ -1,4 +1,4 @@
-"""Which adapter a recorded name means: ours by a table, others once imported."""
+"""Which adapter a recorded name means, and which one is taken where none is given."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from importlib import import_module
 from typing import Any, cast
 
 from aioelasticluster.errors import ConfigurationError
-from aioelasticluster.model.records import AdapterSettings
+from aioelasticluster.model.codec import check_plain
+from aioelasticluster.model.records import AdapterSettings, ClusterHead
 from aioelasticluster.providers.base import AbstractCloudProvider
+from aioelasticluster.repositories.base import AbstractClusterRepository
 from aioelasticluster.setup.base import AbstractSetupProvider
+from aioelasticluster.ssh.base import AbstractTransport
 
 _PROVIDERS = {"local": "aioelasticluster.providers.local:LocalCloudProvider"}
 _SETUPS = {"ansible": "aioelasticluster.setup.ansible:AnsibleSetupProvider"}
@@ -27,6 +30,31 @@ def rebuild_setup(recorded: AdapterSettings) -> AbstractSetupProvider:
     known = _known(AbstractSetupProvider)
     make = _adapter("setup_provider", recorded.adapter, _SETUPS, known)
     return cast("AbstractSetupProvider", make(**recorded.settings))
+
+
+def settings_of(
+    field: str, adapter: AbstractCloudProvider | AbstractSetupProvider
+) -> AdapterSettings:
+    """Return what rebuilds an adapter; raises `TypeError` if it is not plain data."""
+    settings = dict(adapter.settings())
+    check_plain(f"{field}.settings()", settings)
+    return AdapterSettings(adapter=adapter.adapter, settings=settings)
+
+
+def default_repository() -> AbstractClusterRepository:
+    """Return a repository that lasts as long as this process."""
+    from aioelasticluster.repositories.memory import MemRepository
+
+    return MemRepository()
+
+
+def default_transport(head: ClusterHead, passphrase: str) -> AbstractTransport:
+    """Return the way to a cluster's nodes: SSH."""
+    from aioelasticluster.ssh.transport import SshTransport
+
+    return SshTransport(
+        head.ssh_key_pub, head.ssh_key_priv, passphrase=passphrase, proxy=head.ssh_proxy
+    )
 
 
 def _adapter(

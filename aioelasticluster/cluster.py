@@ -12,22 +12,32 @@ from typing import Any, Literal, Self
 from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.tasks import task_group
 from aioelasticluster._log import log
-from aioelasticluster.adapters import rebuild_provider, rebuild_setup
+from aioelasticluster.adapters import (
+    default_repository,
+    default_transport,
+    rebuild_provider,
+    rebuild_setup,
+    settings_of,
+)
 from aioelasticluster.engine import configure, members, pausing, teardown
 from aioelasticluster.engine.handle import Handle
-from aioelasticluster.engine.start import ROLLBACK, Wish, check_minimum, start
+from aioelasticluster.engine.start import (
+    ROLLBACK,
+    Wish,
+    check_minimum,
+    check_timeout,
+    start,
+)
 from aioelasticluster.errors import (
     ConfigurationError,
     ElasticlusterError,
     SetupError,
 )
-from aioelasticluster.model.codec import check_plain
 from aioelasticluster.model.events import Event
 from aioelasticluster.model.names import (
     check_cluster_name,
 )
 from aioelasticluster.model.records import (
-    AdapterSettings,
     ClusterHead,
     ClusterRecord,
 )
@@ -38,7 +48,7 @@ from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository
 from aioelasticluster.roster import Roster
 from aioelasticluster.setup.base import AbstractSetupProvider
-from aioelasticluster.ssh.base import AbstractTransport, HostKeyPolicy
+from aioelasticluster.ssh.base import AbstractTransport, check_policy
 
 
 class Cluster(Roster):
@@ -73,13 +83,13 @@ class Cluster(Roster):
         transport: AbstractTransport | None = None,
     ) -> None:
         check_cluster_name(name)
-        _check_host_keys(host_keys, host_ca)
+        check_policy(host_keys, host_ca)
         head = ClusterHead(
             id=uuid.uuid4().hex,
             name=name,
             created=time.time(),
-            provider=_settings_of("cloud_provider", cloud_provider),
-            setup=_settings_of("setup_provider", setup_provider),
+            provider=settings_of("cloud_provider", cloud_provider),
+            setup=settings_of("setup_provider", setup_provider),
             ssh_key_name=ssh_key_name,
             ssh_key_pub=str(ssh_key_pub),
             ssh_key_priv=str(ssh_key_priv or ""),
@@ -90,7 +100,7 @@ class Cluster(Roster):
         )
         self._build(
             ClusterRecord(head=head),
-            repository or _memory(),
+            repository or default_repository(),
             cloud_provider,
             setup_provider,
             ssh_key_passphrase,
@@ -139,7 +149,7 @@ class Cluster(Roster):
             repository=repository,
             provider=cloud_provider,
             setup=setup_provider,
-            transport=transport or _ssh(head, passphrase),
+            transport=transport or default_transport(head, passphrase),
             secrets=configure.Secrets(
                 private_key_path=head.ssh_key_priv, passphrase=passphrase
             ),
@@ -170,7 +180,7 @@ class Cluster(Roster):
         unless `keep()` was called.
         """
         handle = self._handle
-        _check_timeout(timeout)
+        check_timeout(timeout)
         await handle.check_plan()
         check_minimum(self._planned(), min_nodes)
         async with handle.operation("start") as op:
@@ -381,50 +391,3 @@ class Cluster(Roster):
             log.error("%s could not be stopped: %s", self.name, failure)
         finally:
             await self.aclose()
-
-
-def _settings_of(
-    field: str, adapter: AbstractCloudProvider | AbstractSetupProvider
-) -> AdapterSettings:
-    """Return what rebuilds an adapter; raises `TypeError` if it is not plain data."""
-    settings = dict(adapter.settings())
-    check_plain(f"{field}.settings()", settings)
-    return AdapterSettings(adapter=adapter.adapter, settings=settings)
-
-
-def _check_host_keys(policy: str, authority: str) -> None:
-    if policy not in set(HostKeyPolicy):
-        raise ConfigurationError(
-            "host_keys",
-            policy,
-            "no such policy",
-            f"Choose one of {', '.join(HostKeyPolicy)}",
-        )
-    if (policy == HostKeyPolicy.CA) != bool(authority):
-        raise ConfigurationError(
-            "host_ca",
-            authority,
-            'goes with host_keys="ca", and only with it',
-            "Give the authority's public key, as in known_hosts",
-        )
-
-
-def _check_timeout(timeout: float) -> None:
-    if not timeout > 0:
-        raise ConfigurationError(
-            "timeout", timeout, "not a time to wait", "Give seconds, more than 0"
-        )
-
-
-def _memory() -> AbstractClusterRepository:
-    from aioelasticluster.repositories.memory import MemRepository
-
-    return MemRepository()
-
-
-def _ssh(head: ClusterHead, passphrase: str) -> AbstractTransport:
-    from aioelasticluster.ssh.transport import SshTransport
-
-    return SshTransport(
-        head.ssh_key_pub, head.ssh_key_priv, passphrase=passphrase, proxy=head.ssh_proxy
-    )

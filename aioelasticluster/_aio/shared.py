@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Generic, TypeVar, cast
+from types import TracebackType
+from typing import Generic, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from aioelasticluster._aio.finish import finish
@@ -78,3 +79,31 @@ class Shared(Generic[T]):
             if entry.manager is not None:
                 manager, entry.manager = entry.manager, None
                 await manager.__aexit__(None, None, None)
+
+
+class HeldInBlock:
+    """Something with an `opened()` that an `async with` block holds; nests."""
+
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """Hold open what the coroutines need for the block."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        held = self.opened()
+        await held.__aenter__()
+        self._blocks().append(held)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._blocks().pop().__aexit__(kind, error, trace)
+
+    def _blocks(self) -> list[AbstractAsyncContextManager[None]]:
+        """Return the blocks that hold it; adapters need not call our constructor."""
+        blocks: list[AbstractAsyncContextManager[None]]
+        blocks = self.__dict__.setdefault("_held_blocks", [])
+        return blocks

@@ -15,6 +15,7 @@ from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.settle import settle
 from aioelasticluster.engine.teardown import end_nodes
 from aioelasticluster.errors import (
+    ConfigurationError,
     ElasticlusterError,
     ProviderError,
     StartError,
@@ -215,8 +216,6 @@ class _Attempt:
 
 def check_minimum(planned: Counter[str], wanted: Mapping[str, int] | None) -> None:
     """Raise `ConfigurationError` for a quorum that cannot be met."""
-    from aioelasticluster.errors import ConfigurationError
-
     for kind, least in (wanted or {}).items():
         if not 0 <= least <= planned[kind]:
             raise ConfigurationError(
@@ -227,3 +226,11 @@ def check_minimum(planned: Counter[str], wanted: Mapping[str, int] | None) -> No
                 if planned[kind]
                 else f"Kinds are: {', '.join(planned)}",
             )
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise `ConfigurationError` for a time that nothing can be done in."""
+    if not timeout > 0:
+        raise ConfigurationError(
+            "timeout", timeout, "not a time to wait", "Give seconds, more than 0"
+        )

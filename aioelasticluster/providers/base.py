@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
+from aioelasticluster._aio.shared import HeldInBlock
 from aioelasticluster.errors import ProviderError
 from aioelasticluster.model.capabilities import Capabilities
 from aioelasticluster.model.records import NodeSpec
@@ -97,7 +97,7 @@ class Launched:
     refused: ProviderError | None = None
 
 
-class AbstractCloudProvider(ABC):
+class AbstractCloudProvider(HeldInBlock, ABC):
     """A source of instances. Subclass it to add a cloud.
 
     Constructors open nothing and touch no network. Every coroutine below works
@@ -226,16 +226,3 @@ class AbstractCloudProvider(ABC):
         nothing.
         """
         yield
-
-    async def __aenter__(self) -> Self:
-        self._held = self.opened()
-        await self._held.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._held.__aexit__(kind, error, trace)

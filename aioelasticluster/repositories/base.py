@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aioelasticluster._aio.loop_local import LoopLocal
+from aioelasticluster._aio.shared import HeldInBlock
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.model.records import Change, ClusterRecord
 
@@ -38,7 +38,7 @@ class Lease:
     expires: float
 
 
-class AbstractClusterRepository(ABC):
+class AbstractClusterRepository(HeldInBlock, ABC):
     """A store of clusters. Subclass it to keep them elsewhere.
 
     Constructors open nothing. The coroutines work only while `opened()` is entered:
@@ -160,17 +160,3 @@ class AbstractClusterRepository(ABC):
     def _held(self) -> LoopLocal[list[AbstractAsyncContextManager[None]]]:
         """What `async with` keeps open: blocks may overlap, on several loops too."""
         return LoopLocal(list)
-
-    async def __aenter__(self) -> Self:
-        held = self.opened()
-        await held.__aenter__()
-        self._held.get().append(held)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._held.get().pop().__aexit__(kind, error, trace)

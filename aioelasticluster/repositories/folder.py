@@ -197,15 +197,14 @@ class Folder:
         with speaking_ours(self._path):
             try:
                 with open(self._path / file, "rb") as stream:
-                    data = stream.read(LARGEST + 1)
+                    if os.fstat(stream.fileno()).st_size <= LARGEST:
+                        return stream.read()
             except FileNotFoundError:
                 return None
 
-        if len(data) > LARGEST:
-            raise RepositoryError(
-                f"{self._path}/{file} is larger than {LARGEST >> 20} MiB: not ours"
-            )
-        return data
+        raise RepositoryError(
+            f"{self._path}/{file} is larger than {LARGEST >> 20} MiB: not ours"
+        )
 
     def _replace(self, file: str, data: bytes) -> None:
         """Put a file in place as a whole, on disk when this returns."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.model.reports import RunResult
 
 if TYPE_CHECKING:
@@ -23,6 +24,24 @@ class HostKeyPolicy(StrEnum):
     CLOUD = "cloud"  # read over the cloud's own channel
     CA = "ca"  # signed by an authority of the user's
     TOFU = "tofu"  # the first one seen, and no other ever after
+
+
+def check_policy(policy: str, authority: str) -> None:
+    """Raise `ConfigurationError` for a policy that is none, or lacks its authority."""
+    if policy not in set(HostKeyPolicy):
+        raise ConfigurationError(
+            "host_keys",
+            policy,
+            "no such policy",
+            f"Choose one of {', '.join(HostKeyPolicy)}",
+        )
+    if (policy == HostKeyPolicy.CA) != bool(authority):
+        raise ConfigurationError(
+            "host_ca",
+            authority,
+            'goes with host_keys="ca", and only with it',
+            "Give the authority's public key, as in known_hosts",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -273,12 +273,14 @@ async def test_a_parent_that_stands_still_does_not_hold_its_clients_for_ever(
     monkeypatch.setattr(client_module, "PATIENCE", 0.2)
     os.kill(parent, signal.SIGSTOP)
     try:
-        with pytest.raises(UnknownOutcomeError, match="not answered"):
+        with pytest.raises(TransientError, match="not answered"):
             await cloud.provider.find()
+        with pytest.raises(UnknownOutcomeError, match="not answered"):
+            await cloud.provider.launch(cloud.order("a2"))
     finally:
         os.kill(parent, signal.SIGCONT)
     monkeypatch.undo()
-    assert len(await cloud.provider.find()) == 1
+    assert len(await cloud.provider.find()) == 2
 
 
 async def test_a_record_that_cannot_be_read_is_not_taken_for_rubbish(

@@ -246,7 +246,7 @@ class ParentClient:
         python = sys.executable or base_interpreter()
         command = [python, "-P", "-m", module, str(self._folder.path)]
         try:
-            status, words = await _spoken(command)
+            status, words = await _spoken(command, await on_disk(_environment))
         except OSError as fault:
             raise TransientError(f"cannot start {command[0]}: {fault}") from fault
         if status:
@@ -270,12 +270,14 @@ class ParentClient:
             )
 
 
-async def _spoken(command: list[str]) -> tuple[int, str]:
+async def _spoken(
+    command: list[str], environment: Mapping[str, str]
+) -> tuple[int, str]:
     """Run a command of few words; return its status and what it said."""
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as words, os.fdopen(writer, "wb") as output:
         status = await run_process(
-            command, environment=_environment(), folder=Path("/"), output=output
+            command, environment=environment, folder=Path("/"), output=output
         )
         output.close()
         return status, words.read().decode(errors="replace").strip()

@@ -242,7 +242,7 @@ class LocalCloudProvider(AbstractCloudProvider):
         async with self._client() as client:
             try:
                 return await client.request(verb, body, start=False)
-            except LineLostError as fault:
+            except (LineLostError, UnknownOutcomeError) as fault:
                 raise TransientError(str(fault)) from fault
 
     async def _on_disk(self, work: Callable[[], T]) -> T:

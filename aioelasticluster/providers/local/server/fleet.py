@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aioelasticluster.providers.local.layout import StateFolder
 from aioelasticluster.providers.local.server import undertaker
+from aioelasticluster.providers.local.server.forking import fork
 from aioelasticluster.providers.local.server.launching import Launching
 from aioelasticluster.providers.local.server.locks import held, server_of
 from aioelasticluster.providers.local.server.processes import belonging_to, send, stop
@@ -20,15 +22,12 @@ from aioelasticluster.providers.local.server.records import (
 )
 from aioelasticluster.providers.local.server.refusals import RefusedError
 
-#: Runs work in a forked process and returns its pid.
-Fork = Callable[[Callable[[], None]], int]
-
 
 class Fleet:
     """All that lives in one state folder; its records are on disk at every moment."""
 
-    def __init__(self, folder: StateFolder, fork: Fork) -> None:
-        self._folder, self._fork = folder, fork
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
         self._instances: dict[str, InstanceRecord] = {}
         self._orders = {order.token: order for order in orders_in(folder)}
         self._ended_tokens: set[str] = set()
@@ -103,7 +102,7 @@ class Fleet:
 
     def _make(self, order: OrderRecord, request: Mapping[str, Any]) -> None:
         """Make the instances of an order that are not there yet."""
-        launching = Launching(self._folder, request, self._fork)
+        launching = Launching(self._folder, request)
         self._orders[order.token] = order
         order.save(self._folder)
         there = {
@@ -249,14 +248,9 @@ class Fleet:
     def _bury(self, ids: Collection[str]) -> None:
         """End instances in a process of its own: folders may be large."""
         folders = {name: self._folder.instance(name) for name in ids}
+        self._burials[fork(lambda: undertaker.bury(folders))] = tuple(ids)
 
-        def work() -> None:
-            if not undertaker.bury(folders):
-                raise SystemExit(1)
-
-        self._burials[self._fork(work)] = tuple(ids)
-
-    def child_ended(self, pid: int, code: int) -> None:
+    def child_ended(self, pid: int) -> None:
         """Hear that a forked process has ended; forget whom it has buried."""
         for name in self._burials.pop(pid, ()):
             item = self._instances.get(name)
@@ -284,7 +278,7 @@ class Fleet:
             order.delete(self._folder)
 
 
-def _last_words(errors: Any) -> str:
+def _last_words(errors: Path) -> str:
     """Say that a server has ended, with the last line that it wrote."""
     try:
         lines = errors.read_text(errors="replace").strip().splitlines()

@@ -6,11 +6,13 @@ import errno
 import os
 import random
 import secrets
+import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from io import FileIO
 from typing import Any
 
 import asyncssh
@@ -22,7 +24,8 @@ from aioelasticluster.providers.local.server.cloud_config import (
     BootPlan,
     read_user_data,
 )
-from aioelasticluster.providers.local.server.locks import try_lock
+from aioelasticluster.providers.local.server.forking import fork
+from aioelasticluster.providers.local.server.locks import locked
 from aioelasticluster.providers.local.server.records import InstanceRecord
 from aioelasticluster.providers.local.server.refusals import RefusedError
 
@@ -31,15 +34,10 @@ _TRIES = 20
 
 
 class Launching:
-    """One order on its way; `fork` runs work in a process that keeps descriptors."""
+    """One order on its way."""
 
-    def __init__(
-        self,
-        folder: StateFolder,
-        request: Mapping[str, Any],
-        fork: Callable[..., int],
-    ) -> None:
-        self._folder, self._request, self._fork = folder, request, fork
+    def __init__(self, folder: StateFolder, request: Mapping[str, Any]) -> None:
+        self._folder, self._request = folder, request
         self._faults: Mapping[str, Any] = request["faults"]
         self._plan = _checked(read_user_data(request["user_data"]), request)
         self._hidden_until = time.time() + self._faults["list_lag"]
@@ -52,24 +50,16 @@ class Launching:
         """
         folder = self._folder.instance(f"i-{secrets.token_hex(6)}")
         folder.path.mkdir(mode=0o700)
-        listener = bound_listener(taken)
-        lock = try_lock(folder.process)
-        assert lock is not None
         try:
-            record = self._record(folder, index, listener)
-            record.save(folder)
-            if not record.fault:
-                self._run(record, folder, listener, lock)
-            return record
+            with bound_listener(taken) as listener, locked(folder.process) as lock:
+                record = self._record(folder, index, listener)
+                record.save(folder)
+                if not record.fault:
+                    self._run(record, folder, listener, lock)
+                return record
         except OSError:
-            os.close(lock)
-            lock = -1
-            _remove(folder)
+            shutil.rmtree(folder.path, ignore_errors=True)
             raise
-        finally:
-            listener.close()
-            if lock >= 0:
-                os.close(lock)
 
     def _record(
         self, folder: InstanceFolder, index: int, listener: socket.socket
@@ -95,7 +85,7 @@ class Launching:
         record: InstanceRecord,
         folder: InstanceFolder,
         listener: socket.socket,
-        lock: int,
+        lock: FileIO,
     ) -> None:
         place = Place(record.node, folder, record.address, record.port)
         start = instance.Start(
@@ -107,10 +97,10 @@ class Launching:
         )
 
         def work() -> None:
-            os.write(lock, str(os.getpid()).encode())
+            lock.write(str(os.getpid()).encode())
             instance.run(start, listener)
 
-        self._fork(work, (listener.fileno(), lock))
+        fork(work, (listener.fileno(), lock.fileno()))
 
 
 def _checked(plan: BootPlan, request: Mapping[str, Any]) -> BootPlan:
@@ -163,10 +153,3 @@ def _addresses(taken: Collection[str]) -> list[str]:
         for _ in range(_TRIES)
     )
     return [address for address in drawn if address not in taken]
-
-
-def _remove(folder: InstanceFolder) -> None:
-    """Remove the folder of an instance that was not made."""
-    for path in (folder.record, folder.process):
-        path.unlink(missing_ok=True)
-    folder.path.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from io import FileIO
 from pathlib import Path
 
 from aioelasticluster.providers.local.layout import InstanceFolder
@@ -27,6 +28,14 @@ def try_lock(path: Path) -> int | None:
         except FileNotFoundError:
             pass
         os.close(descriptor)
+
+
+def locked(path: Path) -> FileIO:
+    """Lock a file that nobody else has; closing it, or its last copy, unlocks."""
+    descriptor = try_lock(path)
+    if descriptor is None:
+        raise BlockingIOError(f"{path} is locked by somebody else")
+    return FileIO(descriptor, "w")
 
 
 def held(path: Path) -> bool:

@@ -12,15 +12,13 @@ import secrets
 import selectors
 import signal
 import socket
-import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aioelasticluster.providers.local.layout import StateFolder, write_json
 from aioelasticluster.providers.local.server.caller import Caller
-from aioelasticluster.providers.local.server.descriptors import close_all_but
 from aioelasticluster.providers.local.server.fleet import Fleet
 from aioelasticluster.providers.local.server.processes import adopt_orphans
 from aioelasticluster.providers.local.server.refusals import RefusedError
@@ -44,7 +42,7 @@ class Parent:
         self._stopping = False
         self._idle_at = time.monotonic() + _FIRST_PATIENCE
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._fleet = Fleet(folder, self.fork)
+        self._fleet = Fleet(folder)
         self._verbs: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
             "launch": self._fleet.launch,
             "find": self._fleet.find,
@@ -103,12 +101,12 @@ class Parent:
             pass
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, _ = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            self._fleet.child_ended(pid, os.waitstatus_to_exitcode(status))
+            self._fleet.child_ended(pid)
 
     # -- clients
 
@@ -151,32 +149,3 @@ class Parent:
             traceback.print_exc()
             answer["error"] = {"kind": "broken", "message": f"parent: {fault!r}"}
         return answer
-
-    # -- forking
-
-    def fork(self, work: Callable[[], None], keep: Collection[int] = ()) -> int:
-        """Run work in a new process that has none of our descriptors but `keep`.
-
-        Our objects live on there, untouched: the process never returns from here.
-        """
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid:
-            return pid
-        code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)
-            close_all_but({0, 1, 2, *keep})
-            work()
-            code = 0
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)

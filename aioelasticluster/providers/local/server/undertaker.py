@@ -19,19 +19,15 @@ from aioelasticluster.providers.local.server.processes import belonging_to, send
 _PATIENCE = 20.0
 
 
-def bury(folders: Mapping[str, InstanceFolder]) -> bool:
-    """End instances and remove their folders; False if a process does not end."""
+def bury(folders: Mapping[str, InstanceFolder]) -> None:
+    """End instances and remove their folders; a folder that stays says it failed."""
     servers = {name: server_of(folder) for name, folder in folders.items()}
     # A stopped server starts nothing new, and still is the one that its orphans
     # belong to: so it goes last.
     send([pid for pid in servers.values() if pid], signal.SIGSTOP)
-    if not _killed(lambda: _others(servers)):
-        return False
-    if not _killed(lambda: _all(folders)):
-        return False
-    for folder in folders.values():
-        shutil.rmtree(folder.path, onerror=_unlock)
-    return not any(folder.path.exists() for folder in folders.values())
+    if _killed(lambda: _others(servers)) and _killed(lambda: _all(folders)):
+        for folder in folders.values():
+            shutil.rmtree(folder.path, onerror=_unlock)
 
 
 def _others(servers: Mapping[str, int | None]) -> list[int]:
