@@ -41,6 +41,20 @@ if TYPE_CHECKING:
 class ElasticlusterError(Exception):
     """Root of all errors that this library raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Rebuilt from what it holds: its constructor takes facts, not `args`.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(
+    kind: type[ElasticlusterError], args: tuple[object, ...], facts: dict[str, object]
+) -> ElasticlusterError:
+    """Return an error as it was before it was pickled."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
 
 class ConfigurationError(ElasticlusterError, ValueError):
     """What was asked for is wrong; raised before anything is launched.

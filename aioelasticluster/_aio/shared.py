@@ -10,6 +10,7 @@ from typing import Generic, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from aioelasticluster._aio.finish import finish
+from aioelasticluster._aio.loop_local import LoopLocal
 
 T = TypeVar("T")
 
@@ -103,7 +104,7 @@ class HeldInBlock:
         await self._blocks().pop().__aexit__(kind, error, trace)
 
     def _blocks(self) -> list[AbstractAsyncContextManager[None]]:
-        """Return the blocks that hold it; adapters need not call our constructor."""
-        blocks: list[AbstractAsyncContextManager[None]]
-        blocks = self.__dict__.setdefault("_held_blocks", [])
-        return blocks
+        """Return this loop's blocks; adapters need not call our constructor."""
+        blocks: LoopLocal[list[AbstractAsyncContextManager[None]]]
+        blocks = self.__dict__.setdefault("_held_blocks", LoopLocal(list))
+        return blocks.get()

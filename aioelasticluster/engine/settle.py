@@ -14,6 +14,9 @@ from aioelasticluster.model.records import OrderRecord, OrderState
 from aioelasticluster.model.states import UP, NodeState
 from aioelasticluster.providers.base import Instance, InstanceState
 
+#: What a node without an instance has.
+NOTHING = {"instance_id": "", "addresses": (), "host_keys": ()}
+
 _NODE_STATE_OF = {
     InstanceState.PAUSING: NodeState.PAUSING,
     InstanceState.PAUSED: NodeState.PAUSED,
@@ -24,7 +27,8 @@ async def settle(op: Operation) -> tuple[str, ...]:
     """Bring the record and the cloud together; return the nodes that were adopted.
 
     Intended orders are looked for until the cloud's settle window has passed: "not
-    listed" before means unknown. Instances of ours that no node has are terminated.
+    listed" before means unknown. What was leaving goes on to leave, and instances of
+    ours that no node has are terminated.
     """
     if not op.journal.stored:
         return ()
@@ -38,7 +42,9 @@ async def settle(op: Operation) -> tuple[str, ...]:
         found = await op.find()
     adopted = _adopt(op, intended, found)
     _miss(op, found)
-    await op.terminate(_strays(op, found))
+    await op.terminate([*_leaving(op, found), *_strays(op, found)])
+    for node in op.journal.in_state(NodeState.TERMINATING):
+        op.journal.move(node.name, NodeState.TERMINATED, fault=node.fault, **NOTHING)
     await op.journal.flush()
     return adopted
 
@@ -79,10 +85,12 @@ def _adopt(
             node = op.journal.nodes.get(name)
             if node is None or node.token != order.token:
                 continue
+            if node.state is not NodeState.LAUNCHING:
+                continue
             if index in instances:
                 _take(op, name, instances[index])
                 adopted.append(name)
-            elif node.state is NodeState.LAUNCHING:
+            else:
                 op.journal.move(name, NodeState.PLANNED)
         state = OrderState.DONE if instances else OrderState.VOID
         op.journal.put_orders(replace(order, state=state))
@@ -119,6 +127,13 @@ def _miss(op: Operation, found: Sequence[Instance]) -> None:
                 fault="its instance is gone",
                 instance_id="",
             )
+
+
+def _leaving(op: Operation, found: Sequence[Instance]) -> list[str]:
+    """Return instances that were to be terminated, and may not know it yet."""
+    ending = {i.id for i in found if i.state is InstanceState.TERMINATING}
+    nodes = op.journal.in_state(NodeState.TERMINATING)
+    return sorted({node.instance_id for node in nodes} - ending - {""})
 
 
 def _strays(op: Operation, found: Sequence[Instance]) -> list[str]:

@@ -10,7 +10,7 @@ import anyio
 from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._aio.polling import backoff
 from aioelasticluster.engine.operation import Operation
-from aioelasticluster.engine.settle import unsettled, window_end
+from aioelasticluster.engine.settle import NOTHING, unsettled, window_end
 from aioelasticluster.errors import StopTimeoutError
 from aioelasticluster.model.records import OrderState
 from aioelasticluster.model.states import LIVE, NodeState, Target
@@ -44,7 +44,7 @@ async def stop_all(op: Operation, *, wait: bool, timeout: float) -> bool:
     except TimeoutError:
         raise StopTimeoutError(op.journal.head.name, remaining) from None
     for node in op.journal.in_state(NodeState.TERMINATING):
-        op.journal.move(node.name, NodeState.TERMINATED, **NO_INSTANCE)
+        op.journal.move(node.name, NodeState.TERMINATED, **NOTHING)
     return True
 
 
@@ -76,7 +76,7 @@ async def end_nodes(
             op.journal.put_orders(replace(order, state=OrderState.VOID))
     for name in names:
         if op.journal.nodes[name].state is NodeState.TERMINATING:
-            op.journal.move(name, then, fault=faults[name], **NO_INSTANCE)
+            op.journal.move(name, then, fault=faults[name], **NOTHING)
     await op.journal.flush()
     return True
 
@@ -84,10 +84,6 @@ async def end_nodes(
 #: How long (seconds) some nodes' instances are watched until they are gone; that the
 #: cloud terminates them is enough after that.
 VANISHING = 10.0
-
-#: What a node without an instance has.
-NO_INSTANCE = {"instance_id": "", "addresses": (), "host_keys": ()}
-
 
 async def _end_instances(
     op: Operation, names: Collection[str], tokens: Collection[str]
