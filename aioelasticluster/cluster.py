@@ -204,7 +204,8 @@ class Cluster(Roster):
 
         New nodes are like the first of their kind; if they do not all come up they
         are terminated again, and the error is that of `start`. When shrinking, the
-        highest indices leave, drained by set-up first.
+        highest indices leave, drained by set-up first. Repeating it completes one
+        that was cut off.
         """
         handle = self._handle
         if count < 0:
@@ -217,9 +218,9 @@ class Cluster(Roster):
             if more < 0:
                 await self._remove(op, members.leaving(op, kind, -more))
             added = members.grow(op, kind, max(more, 0))
-            wish = Wish(timeout=timeout, minimum={kind: count} if added else {})
+            names = (*members.unfinished(op, kind), *added)
             try:
-                return await start(op, wish, only=added)
+                return await start(op, Wish(timeout=timeout), only=names)
             except BaseException:
                 op.journal.drop(*added)
                 raise
@@ -312,7 +313,7 @@ class Cluster(Roster):
             pausing.check_pausable(op)
             await op.check_account()
             woken = await pausing.wake(op)
-            wish = Wish(timeout=timeout, minimum=self._planned(), kept=lambda: True)
+            wish = Wish(timeout=timeout, kept=lambda: True)
             return await start(op, wish, only=woken)
 
     async def refresh(self) -> None:

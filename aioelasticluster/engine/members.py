@@ -23,6 +23,9 @@ from aioelasticluster.model.records import NodeRecord
 from aioelasticluster.model.states import LIVE, UP, NodeState
 from aioelasticluster.providers.base import Instance
 
+#: States in which a resize leaves nodes that were there before.
+_SETTLED = UP | {NodeState.FAILED, NodeState.PAUSING, NodeState.PAUSED}
+
 
 async def launch_one(op: Operation, name: str) -> None:
     """Order one node's instance; return when the cloud took the order.
@@ -107,6 +110,15 @@ def grow(op: Operation, kind: str, count: int) -> tuple[str, ...]:
     fresh = [NodeRecord(name=name, spec=spec) for name in names]
     op.journal.put_nodes(*fresh)
     return tuple(node.name for node in fresh)
+
+
+def unfinished(op: Operation, kind: str) -> tuple[str, ...]:
+    """Return the nodes of a kind that an operation left on their way when cut off."""
+    return tuple(
+        node.name
+        for node in op.journal.nodes.values()
+        if node.kind == kind and node.state not in _SETTLED
+    )
 
 
 def leaving(op: Operation, kind: str, count: int) -> tuple[str, ...]:

@@ -17,6 +17,9 @@ from aioelasticluster.providers.base import Instance, InstanceState
 #: What a node without an instance has.
 NOTHING = {"instance_id": "", "addresses": (), "host_keys": ()}
 
+#: Nodes that are not to have an instance any more, whatever the cloud launched.
+_GOING = frozenset({NodeState.TERMINATING, NodeState.TERMINATED})
+
 _NODE_STATE_OF = {
     InstanceState.PAUSING: NodeState.PAUSING,
     InstanceState.PAUSED: NodeState.PAUSED,
@@ -83,14 +86,12 @@ def _adopt(
         instances = _by_index(order, found)
         for index, name in enumerate(order.names):
             node = op.journal.nodes.get(name)
-            if node is None or node.token != order.token:
-                continue
-            if node.state is not NodeState.LAUNCHING:
+            if node is None or node.token != order.token or node.state in _GOING:
                 continue
             if index in instances:
                 _take(op, name, instances[index])
                 adopted.append(name)
-            else:
+            elif node.state is NodeState.LAUNCHING:
                 op.journal.move(name, NodeState.PLANNED)
         state = OrderState.DONE if instances else OrderState.VOID
         op.journal.put_orders(replace(order, state=state))

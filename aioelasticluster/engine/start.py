@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -21,6 +21,7 @@ from aioelasticluster.errors import (
     StartError,
     StartTimeoutError,
 )
+from aioelasticluster.model.records import NodeRecord
 from aioelasticluster.model.reports import NodeFault, StartReport
 from aioelasticluster.model.states import LIVE, UP, NodeState
 
@@ -35,12 +36,13 @@ _LAUNCHABLE = frozenset({NodeState.PLANNED, NodeState.FAILED, NodeState.TERMINAT
 class Wish:
     """How a start should go.
 
-    `timeout` in seconds; `minimum` by kind; `kept` is asked when the start is
-    cancelled: whether what it launched should stay.
+    `timeout` in seconds; `minimum` by kind, without it all that are started must
+    come up; `kept` is asked when the start is cancelled: whether what it launched
+    should stay.
     """
 
     timeout: float
-    minimum: Mapping[str, int]
+    minimum: Mapping[str, int] | None = None
     keep_stragglers: bool = False
     kept: Callable[[], bool] = lambda: False
 
@@ -63,7 +65,7 @@ async def start(
         op=op,
         names=names,
         to_launch=tuple(n.name for n in nodes if n.state in _LAUNCHABLE),
-        minimum=wish.minimum,
+        minimum=_all_of(op, nodes) if wish.minimum is None else wish.minimum,
     )
     attempt = _Attempt(bringup, names, adopted, begun, first)
     try:
@@ -73,6 +75,12 @@ async def start(
             await attempt.undo()
         raise
     return await attempt.conclude(wish)
+
+
+def _all_of(op: Operation, nodes: Iterable[NodeRecord]) -> Counter[str]:
+    """Return how many nodes of each kind are up when all of these are, too."""
+    names = {node.name for node in (*nodes, *op.journal.in_state(*UP))}
+    return Counter(op.journal.nodes[name].kind for name in names)
 
 
 class _Attempt:

@@ -85,6 +85,7 @@ async def end_nodes(
 #: cloud terminates them is enough after that.
 VANISHING = 10.0
 
+
 async def _end_instances(
     op: Operation, names: Collection[str], tokens: Collection[str]
 ) -> None:

@@ -91,7 +91,7 @@ def _private(run: RunFolder, kept: ClusterFolder) -> dict[str, str]:
     return {
         "ANSIBLE_HOME": str(run.path / "home"),
         "ANSIBLE_LOCAL_TEMP": str(run.temporary),
-        "TMPDIR": str(run.temporary),
+        "TMPDIR": str(run.sockets),  # for sockets too, such as multiprocessing makes
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(run.sockets),
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",

@@ -55,6 +55,16 @@ async def test_a_failed_growth_takes_only_its_own_nodes_back() -> None:
     assert len((await world.repository.load("demo")).nodes) == 4
 
 
+async def test_growth_beside_a_node_that_failed_long_ago_succeeds() -> None:
+    world = World()
+    provider = world.provider(FaultPlan(broken=frozenset({"compute002"})))
+    cluster = world.cluster(provider=provider)
+    await cluster.start(min_nodes={"compute": 2})
+    report = await cluster.resize("compute", 4)
+    assert set(report.launched) == {"compute004"}
+    assert cluster.get_node_by_name("compute002").state is NodeState.FAILED
+
+
 async def test_shrinking_drains_the_highest_indices_and_terminates_them() -> None:
     world = World()
     cluster = world.cluster(computes=5)
