@@ -26,13 +26,26 @@ def main(seconds: float, command: list[str]) -> int:
         signal.signal(number, stopped)
     signal.signal(signal.SIGALRM, out_of_time)
     try:
-        status = wait_for(start(command), seconds)
+        status = run(command, seconds)
         return 1 if wait_for_the_rest() and status == 0 else status
-    except TimeoutError:
-        say(f"{seconds:.0f} s are up: {' '.join(command)}")
-        return TIME_IS_UP
     finally:
         end_the_rest()
+
+
+def run(command: list[str], seconds: float) -> int:
+    """Return the command's exit status; interrupt it when its time is up."""
+    pid = start(command)
+    try:
+        return wait_for(pid, seconds)
+    except TimeoutError:
+        say(f"{seconds:.0f} s are up: {' '.join(command)}")
+
+    try:
+        os.killpg(pid, signal.SIGINT)  # pytest then still says what has failed so far
+        wait_for(pid, GRACE)
+    except TimeoutError:
+        pass
+    return TIME_IS_UP
 
 
 def say(line: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aioelasticluster.engine.orphans import find_orphans as find_orphans
     from aioelasticluster.engine.orphans import terminate_orphans as terminate_orphans
     from aioelasticluster.errors import *  # noqa: F403  the tree is its own list
+    from aioelasticluster.model.events import *  # noqa: F403  so are the events
     from aioelasticluster.model.records import NodeSpec as NodeSpec
     from aioelasticluster.model.reports import HostReport as HostReport
     from aioelasticluster.model.reports import NodeFault as NodeFault
@@ -57,6 +58,7 @@ _HOMES = {
     "AnsibleSetupProvider": "setup.ansible",
     "Cluster": "cluster",
     "ClusterState": "model.states",
+    "FaultPlan": "providers.faults",
     "HostReport": "model.reports",
     "LocalCloudProvider": "providers.local",
     "MemRepository": "repositories.memory",
@@ -104,7 +106,20 @@ _ERRORS = (
     "UnsupportedError",
     "WrongAccountError",
 )
-_HOMES |= dict.fromkeys(_ERRORS, "errors")
+_EVENTS = (
+    "Event",
+    "HostKeyKept",
+    "HostKeyRotated",
+    "NodeMoved",
+    "OperationEnded",
+    "OperationStarted",
+    "OrderAnswered",
+    "OrderSent",
+    "RequestRetried",
+    "SetupTaskDone",
+    "SetupTaskStarted",
+)
+_HOMES |= dict.fromkeys(_ERRORS, "errors") | dict.fromkeys(_EVENTS, "model.events")
 
 __all__ = ["__version__", *sorted(_HOMES)]
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.tasks import task_group
@@ -21,6 +21,7 @@ from aioelasticluster.adapters import (
 )
 from aioelasticluster.engine import configure, members, pausing, teardown
 from aioelasticluster.engine.handle import Handle
+from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.start import (
     ROLLBACK,
     Wish,
@@ -42,7 +43,7 @@ from aioelasticluster.model.records import (
     ClusterRecord,
 )
 from aioelasticluster.model.reports import RunResult, SetupReport, StartReport
-from aioelasticluster.model.states import UP
+from aioelasticluster.model.states import UP, NodeState
 from aioelasticluster.node import Node
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository
@@ -217,10 +218,10 @@ class Cluster(Roster):
             more = count - self._planned()[kind]
             if more < 0:
                 await self._remove(op, members.leaving(op, kind, -more))
+            left = members.unfinished(op, kind)
             added = members.grow(op, kind, max(more, 0))
-            names = (*members.unfinished(op, kind), *added)
             try:
-                return await start(op, Wish(timeout=timeout), only=names)
+                return await start(op, Wish(timeout=timeout), only=(*left, *added))
             except BaseException:
                 op.journal.drop(*added)
                 raise
@@ -235,9 +236,9 @@ class Cluster(Roster):
             await op.check_account()
             await self._remove(op, [name])
 
-    async def _remove(self, op: Any, names: Sequence[str]) -> None:
+    async def _remove(self, op: Operation, names: Sequence[str]) -> None:
         handle = self._handle
-        if any(op.journal.nodes[name].state in UP for name in names):
+        if any(op.journal.nodes[name].state is NodeState.READY for name in names):
             view = configure.view(op, handle.secrets)
             await handle.setup.before_removal(view, names)
         await members.remove(op, names)

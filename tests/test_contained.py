@@ -68,9 +68,16 @@ def test_what_ends_by_itself_at_once_was_not_left() -> None:
     assert contained(20, "setsid sleep 0.1 &") == (0, "")
 
 
-def test_a_step_that_hangs_is_ended_with_all_its_children() -> None:
-    status, said = contained(0.5, "sleep 60 & echo $!; wait")
+def test_a_step_that_takes_too_long_is_interrupted_first() -> None:
+    status, said = contained(0.5, "trap 'echo so far; exit' INT; sleep 60")
 
-    child, line = said.splitlines()
+    assert (status, said.splitlines()[-1]) == (124, "so far")
+
+
+def test_a_step_that_hangs_is_ended_with_all_its_children() -> None:
+    deaf = "trap '' INT; sleep 60 & echo $!; trap '' TERM; wait"
+    status, said = contained(0.5, deaf)
+
+    child, line = said.splitlines()[:2]
     assert (status, line.startswith("ci: 0 s are up: ")) == (124, True)
     assert not is_running(int(child))

@@ -320,11 +320,15 @@ async def test_a_playbook_that_does_not_exist_is_named_before_the_launch(
 async def test_a_missing_half_of_the_key_pair_is_named(
     machine: Machine, tmp_path: Path, half: str
 ) -> None:
-    paths = {
-        "ssh_key_pub": str(machine.key.with_suffix(".pub")),
-        "ssh_key_priv": str(machine.key),
-    } | {half: str(tmp_path / "nonesuch")}
-    cluster = Cluster("demo", machine.cloud(), machine.setup, "key", **paths)
+    missing = str(tmp_path / "nonesuch")
+    cluster = Cluster(
+        "demo",
+        machine.cloud(),
+        machine.setup,
+        "key",
+        missing if half == "ssh_key_pub" else str(machine.key.with_suffix(".pub")),
+        missing if half == "ssh_key_priv" else str(machine.key),
+    )
     cluster.add_node("compute", "any", "debian", "small", "default")
     with pytest.raises(KeyPairError, match=f"{half}.*nonesuch"):
         await cluster.start(timeout=5)

@@ -19,7 +19,7 @@ from aioelasticluster._aio.finish import finish
 #: How long (seconds) starting a process may take.
 START_PATIENCE = 30.0
 
-_sweep = Blocking(width=4, patience=60.0)
+_in_thread = Blocking(width=4, patience=60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +101,16 @@ async def end_marked(mark: str, *, grace: float = 3.0) -> None:
     Some children leave their parent's group and session on purpose (Ansible's
     workers, OpenSSH's connection masters); their environment is what they keep.
     """
-    work = _sweep(_end_marked, mark.encode(), grace)
+    work = _in_thread(sweep, mark, grace=grace)
     await finish(work, patience=2 * grace + 30.0)
 
 
-def _end_marked(mark: bytes, grace: float) -> None:
+def sweep(mark: str, *, grace: float = 3.0) -> None:
+    """Do what `end_marked` does, and block meanwhile."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + grace
         told: set[int] = set()
-        while alive := set(_marked(mark)):
+        while alive := set(marked(mark)):
             for pid in alive - told:
                 try:
                     os.kill(pid, number)
@@ -121,12 +122,10 @@ def _end_marked(mark: bytes, grace: float) -> None:
             time.sleep(0.02)
 
 
-def _marked(mark: bytes) -> Iterator[int]:
+def marked(mark: str) -> Iterator[int]:
     """Yield the processes of this user that carry the mark, never this one."""
-    if Path("/proc/self/environ").exists():
-        found = _marked_in_proc(mark)
-    else:
-        found = _marked_by_ps(mark)
+    in_proc = Path("/proc/self/environ").exists()
+    found = (_marked_in_proc if in_proc else _marked_by_ps)(mark.encode())
     return (pid for pid in found if pid != os.getpid())
 
 

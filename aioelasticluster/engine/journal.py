@@ -27,8 +27,10 @@ from aioelasticluster.model.records import (
 from aioelasticluster.model.states import NodeState
 from aioelasticluster.repositories.base import AbstractClusterRepository, Lease
 
-#: Longest time (seconds) that a change waits for company before it is written.
+#: Longest time (seconds) that a change waits for company before it is written, which
+#: is also the time between two writes, but for so many in a row.
 INTERVAL = 0.2
+BURST = 5.0
 
 #: How long (seconds) a write may go on after a cancellation.
 PATIENCE = 60.0
@@ -152,7 +154,7 @@ class Journal:
         self._writing = asyncio.Lock()
         self._news = asyncio.Event()
         self._told = asyncio.Condition()
-        self._last_write = float("-inf")
+        self._left, self._last_write = BURST, anyio.current_time()
 
     def detach(self) -> Lease:
         """Write no more; return the lease to give back."""
@@ -193,8 +195,7 @@ class Journal:
             if self._lease.expires - wall_clock() < self._ttl * 2 / 3:
                 await finish(self._renew(), patience=PATIENCE)
             if self.stored and self._dirty:
-                company = self._last_write + INTERVAL - anyio.current_time()
-                await anyio.sleep(max(0.0, company))
+                await anyio.sleep(max(0.0, 1.0 - self._credit()) * INTERVAL)
                 await self.flush()
             elif not self._dirty:
                 await self._tell()
@@ -246,7 +247,12 @@ class Journal:
             raise
         self.stored = True
         self._written = version
-        self._last_write = anyio.current_time()
+        self._left, self._last_write = self._credit() - 1.0, anyio.current_time()
+
+    def _credit(self) -> float:
+        """Return how many writes may be made now."""
+        earned = (anyio.current_time() - self._last_write) / INTERVAL
+        return min(BURST, self._left + earned)
 
     async def _renew(self) -> None:
         assert self._repository is not None

@@ -40,7 +40,7 @@ async def pause(op: Operation, *, timeout: float) -> None:
 
 
 async def wake(op: Operation) -> tuple[str, ...]:
-    """Ask the cloud to start paused nodes; they boot, to be brought up again.
+    """Ask the cloud to start paused nodes; return all that boot, to be brought up.
 
     Their addresses may be new; their host keys are the same.
     """
@@ -52,4 +52,5 @@ async def wake(op: Operation) -> tuple[str, ...]:
     for node in paused:
         op.journal.move(node.name, NodeState.BOOTING, addresses=())
     await op.journal.flush()
-    return tuple(node.name for node in paused)
+    # With those that boot since an earlier resumption was cut off.
+    return tuple(node.name for node in op.journal.in_state(NodeState.BOOTING))

@@ -55,9 +55,15 @@ class AnsibleSetupProvider(AbstractSetupProvider):
 
     `become`: whether tasks run as `become_user` unless they say otherwise; `"auto"`
     does so where the cloud gives root. `any_errors_fatal`: whether one host's failure
-    stops the others. `timeout` (seconds) is for one run. `work_dir` is for private
-    files of runs and gathered facts, `cache_dir` for what is fetched once for all
-    clusters; both default to the user's cache folder.
+    stops the others. `mitogen` runs tasks through Mitogen, which you install; it pays
+    where the way to the hosts is long, and a key with a passphrase does without it.
+    `timeout` (seconds) is for one run. `work_dir` is for private files of runs and
+    gathered facts, `cache_dir` for what is fetched once for all clusters; both
+    default to the user's cache folder.
+
+    Your `ANSIBLE_*` variables count, unless they touch the verification of hosts or
+    where files go. An `ansible.cfg` counts if `ANSIBLE_CONFIG` names it or if it lies
+    beside your playbook, not if it merely lies in the current folder.
     """
 
     adapter: ClassVar[str] = "ansible"
@@ -74,6 +80,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         become_user: str = "root",
         forks: int | None = None,
         any_errors_fatal: bool = False,
+        mitogen: bool = False,
         timeout: float | None = None,
         work_dir: str | Path | None = None,
         cache_dir: str | Path | None = None,
@@ -86,6 +93,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         self._become, self._become_user = checked_become(become), become_user
         self._forks = positive("forks", forks)
         self._any_errors_fatal = any_errors_fatal
+        self._mitogen = mitogen
         self._timeout = positive("timeout", timeout)
         self._work_dir, self._cache_dir = folder(work_dir), folder(cache_dir)
 
@@ -103,6 +111,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
             "become_user": self._become_user,
             "forks": self._forks,
             "any_errors_fatal": self._any_errors_fatal,
+            "mitogen": self._mitogen,
             "timeout": self._timeout,
             "work_dir": str(self._work_dir) if self._work_dir else None,
             "cache_dir": str(self._cache_dir) if self._cache_dir else None,
@@ -122,7 +131,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
                 raise ConfigurationError(
                     "playbook", path, "there is no such file", "Give a playbook's path"
                 )
-        _check_tools()
+        _check_tools(mitogen=self._mitogen)
         needed = every if PACKAGED in self._playbooks else []
         return catalogue.requirements(needed)
 
@@ -203,6 +212,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
             arguments=(*self._become_arguments(cluster), *extra_args),
             any_errors_fatal=self._any_errors_fatal,
             complete=leaving is None,
+            mitogen=self._mitogen,
             timeout=self._timeout,
         )
         return await run.execute()
@@ -253,7 +263,11 @@ def _existing(folders: Sequence[Path], name: str) -> list[str]:
     return [str(path / name) for path in folders if (path / name).is_file()]
 
 
-def _check_tools() -> None:
+def _check_tools(*, mitogen: bool) -> None:
+    if mitogen and importlib.util.find_spec("ansible_mitogen") is None:
+        raise ConfigurationError(
+            "mitogen", True, "it is not installed", "Install it: pip install mitogen"
+        )
     if importlib.util.find_spec("ansible") is None:
         raise ConfigurationError(
             "setup_provider",

@@ -6,12 +6,14 @@ answers for: verified hosts, private folders, the event stream.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
 from aioelasticluster.setup.workspace import (
+    MARK,
     ClusterFolder,
     RunFolder,
     quoted,
@@ -52,7 +54,7 @@ DROPPED = (
 def environment(
     run: RunFolder, kept: ClusterFolder, token: str, any_errors_fatal: bool
 ) -> dict[str, str]:
-    """Return the environment of one run, for all but the number of forks."""
+    """Return the environment of one run, but for what concerns the one key."""
     given = {name: value for name, value in os.environ.items() if name not in DROPPED}
     return {
         **DEFAULTS,
@@ -65,7 +67,7 @@ def environment(
         "ANSIBLE_ROLES_PATH": _joined(
             given.get("ANSIBLE_ROLES_PATH"), PLAYBOOKS / "roles"
         ),
-        "AIOEC_RUN": token,
+        MARK: token,
     }
 
 
@@ -112,6 +114,18 @@ def _told(given: Mapping[str, str]) -> dict[str, str]:
         "ANSIBLE_CALLBACKS_ENABLED": ",".join(
             filter(None, (given.get("ANSIBLE_CALLBACKS_ENABLED"), "aioec_stream"))
         ),
+    }
+
+
+def mitogen() -> dict[str, str]:
+    """Return what makes Ansible use Mitogen; nothing where that is not installed."""
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None or not found.origin:
+        return {}
+    plugins = Path(found.origin).parent / "plugins" / "strategy"
+    return {
+        "ANSIBLE_STRATEGY": "mitogen_linear",
+        "ANSIBLE_STRATEGY_PLUGINS": str(plugins),
     }
 
 

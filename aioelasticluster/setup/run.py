@@ -15,9 +15,10 @@ from typing import Any
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.processes import end_marked, run_process
+from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.model.reports import SetupReport
 from aioelasticluster.setup.base import SetupCluster
-from aioelasticluster.setup.environment import configuration, environment
+from aioelasticluster.setup.environment import configuration, environment, mitogen
 from aioelasticluster.setup.inventory import elasticluster_facts
 from aioelasticluster.setup.passphrase import (
     answering,
@@ -25,7 +26,7 @@ from aioelasticluster.setup.passphrase import (
     askpass_files,
 )
 from aioelasticluster.setup.transcript import Mask, Transcript
-from aioelasticluster.setup.workspace import ClusterFolder, RunFolder
+from aioelasticluster.setup.workspace import ClusterFolder, RunFolder, mark_of
 
 #: How much of the end of Ansible's output (bytes) goes into the report.
 LONGEST_OUTPUT = 64 * 1024
@@ -58,6 +59,7 @@ class PlaybookRun:
     arguments: tuple[str, ...] = ()
     any_errors_fatal: bool = False
     complete: bool = True
+    mitogen: bool = False
     timeout: float | None = None
 
     async def execute(self) -> SetupReport:
@@ -91,6 +93,17 @@ class PlaybookRun:
             await finish(_leave_nothing(folder, token), patience=PATIENCE)
 
     def _prepare(self, folder: RunFolder) -> None:
+        try:
+            self._write(folder)
+        except OSError as fault:
+            raise ConfigurationError(
+                "work_dir",
+                str(self.kept.path.parent),
+                f"private files cannot be written there: {fault}",
+                "Give another folder",
+            ) from fault
+
+    def _write(self, folder: RunFolder) -> None:
         self.kept.forget_dead_runs()
         self.kept.forget_facts(self.targets)
         folder.make()
@@ -158,6 +171,8 @@ class PlaybookRun:
         if self.cluster.passphrase:
             settings |= askpass_environment(folder.path)
             settings["ANSIBLE_SFTP_BATCH_MODE"] = "False"  # it would never ask
+        elif self.mitogen:
+            settings |= mitogen()
         return settings
 
 
@@ -170,7 +185,7 @@ async def _leave_nothing(folder: RunFolder, token: str) -> None:
 
     In this order: a process could still write into the folder.
     """
-    await end_marked(f"AIOEC_RUN={token}")
+    await end_marked(mark_of(token))
     await in_thread(folder.remove)
 
 

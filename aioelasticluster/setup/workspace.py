@@ -16,11 +16,21 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Self
 
+from aioelasticluster._aio.processes import sweep
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.setup.base import SetupCluster
 
 #: Longest folder (characters) in which OpenSSH can make its sockets.
 LONGEST_SOCKET_FOLDER = 60
+
+
+#: The environment variable that all processes of a run share, and no other has.
+MARK = "AIOEC_RUN"
+
+
+def mark_of(token: str) -> str:
+    """Return what every process of a run has in its environment."""
+    return f"{MARK}={token}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +53,16 @@ class ClusterFolder:
                     file.unlink(missing_ok=True)
 
     def forget_dead_runs(self) -> None:
-        """Remove the folders of runs whose process was killed."""
+        """End what is left of runs whose process was killed: theirs goes on without."""
         for path in list(self.path.glob("run-*")):
             try:
-                owner = ProcessIdentity.decoded((path / "owner").read_text())
-            except OSError:
+                owner, sockets = (path / "owner").read_text().splitlines()
+            except (OSError, ValueError):
                 continue  # being made, or being removed
-            if owner is not None and owner.dead:
-                RunFolder.named(self, path.name.removeprefix("run-")).remove()
+            identity = ProcessIdentity.decoded(owner)
+            if identity is not None and identity.dead:
+                sweep(mark_of(path.name.removeprefix("run-")))
+                RunFolder(path, Path(sockets)).remove()
 
     def remove(self) -> None:
         """Remove all of it."""
@@ -119,7 +131,8 @@ class RunFolder:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.path, self.sockets, self.temporary, self.done):
             folder.mkdir(mode=0o700)
-        self.write(self.path / "owner", ProcessIdentity.current().encoded())
+        owner = ProcessIdentity.current().encoded()
+        self.write(self.path / "owner", f"{owner}\n{self.sockets}\n")
         self.write(self.path / "ansible.cfg", "")
 
     def write(self, path: Path, text: str, mode: int = 0o600) -> None:

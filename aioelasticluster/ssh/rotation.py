@@ -75,13 +75,22 @@ failed=$?
 # connection needs no reload: what counts is what is seen from outside, where there is
 # a tool to look with.
 set -- $connection
-if [ -n "$4" ] && command -v ssh-keyscan >/dev/null; then
+seen() {
+    if [ -f "$key.shown" ]; then
+        grep -qF "$text" "$key.shown" # a server that says itself what it shows
+    else
+        ssh-keyscan -T 2 -t ed25519 -p "$port" "$address" 2>/dev/null |
+            grep -qF "$text"
+    fi
+}
+address=$3 port=$4
+if [ -f "$key.shown" ] || { [ -n "$port" ] && command -v ssh-keyscan >/dev/null; }; then
     tries=0
-    until ssh-keyscan -T 2 -t ed25519 -p "$4" "$3" 2>/dev/null | grep -qF "$text"; do
+    until seen; do
         [ "$failed" = 0 ] || kept "the SSH server does not reload"
         tries=$((tries + 1))
         [ "$tries" -lt 40 ] || kept "the SSH server shows its old key"
-        sleep 0.1
+        if [ "$tries" -lt 5 ]; then sleep 0.02; else sleep 0.1; fi
     done
 elif [ "$failed" != 0 ]; then
     kept "the SSH server does not reload"

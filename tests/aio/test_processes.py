@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import anyio
 import pytest
 
+from aioelasticluster._aio.polling import poll
 from aioelasticluster._aio.processes import Rung, end_marked, run_process
 
 #: Tells that it runs, then treats the signals as told to.
@@ -35,8 +37,12 @@ LADDER = (
 )
 
 
+def opened(folder: Path) -> IO[bytes]:
+    return open(folder / "output", "ab")
+
+
 async def run(command: list[str], folder: Path) -> int:
-    with open(folder / "output", "ab") as output:
+    with opened(folder) as output:
         return await run_process(
             command,
             environment=os.environ,
@@ -47,9 +53,11 @@ async def run(command: list[str], folder: Path) -> int:
 
 
 async def until_it_runs(folder: Path) -> None:
+    async def check() -> bool | None:
+        return "running" in printed(folder) or None
+
     with anyio.fail_after(10):
-        while "running" not in printed(folder):
-            await anyio.sleep(0.01)
+        await poll(check, pauses=repeat(0.01))
 
 
 def printed(folder: Path) -> list[str]:
@@ -122,28 +130,33 @@ async def test_however_it_is_cancelled_the_process_has_ended_before_we_go_on(
     assert printed(tmp_path) == ["running", "SIGINT", "SIGTERM"]
 
 
+def started(*command: str, mark: str = "") -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, and wait until it says a word."""
+    process = subprocess.Popen(
+        ["sh", "-c", f"echo running; {' '.join(command)}"],
+        env={**os.environ, "AIOEC_RUN": mark},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    return process
+
+
 async def test_marked_processes_end_even_in_sessions_of_their_own(
     tmp_path: Path,
 ) -> None:
-    mark = f"AIOEC_RUN={tmp_path}"
-    environment = {**os.environ, "AIOEC_RUN": str(tmp_path)}
-    deaf = "trap '' TERM; echo running; while :; do sleep 1; done"
-    marked = [
-        subprocess.Popen(command, env=environment, start_new_session=True, stdout=-1)
-        for command in (["sleep", "60"], ["sh", "-c", deaf])
-    ]
-    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    assert marked[1].stdout
-    marked[1].stdout.readline()
+    mark = str(tmp_path)
+    deaf = "trap '' TERM; while :; do sleep 1; done"
+    marked = [started("exec sleep 60", mark=mark), started(deaf, mark=mark)]
+    other = started("exec sleep 60")
     try:
         began = time.monotonic()
-        await end_marked(mark, grace=0.5)
+        await end_marked(f"AIOEC_RUN={mark}", grace=0.5)
         assert [process.wait(1) for process in marked] == [-15, -9]
         assert time.monotonic() - began < 2
         assert other.poll() is None
     finally:
-        other.kill()
-        other.wait()
-        for process in marked:
-            if process.stdout:
-                process.stdout.close()
+        for process in (*marked, other):
+            process.kill()
+            process.communicate()

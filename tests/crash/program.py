@@ -65,7 +65,6 @@ class Script:
     recorded: bool = True
     strikes: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, Any] = field(default_factory=dict)
-    timeout: float = 60.0
 
     def encoded(self) -> str:
         """Return it as the program's argument."""
@@ -127,6 +126,14 @@ class StruckProvider(LocalCloudProvider):
     async def terminate(self, ids: Sequence[str]) -> None:
         async with self._blows.around("terminate"):
             await super().terminate(ids)
+
+    async def pause(self, ids: Sequence[str]) -> None:
+        async with self._blows.around("pause"):
+            await super().pause(ids)
+
+    async def resume(self, ids: Sequence[str]) -> None:
+        async with self._blows.around("resume"):
+            await super().resume(ids)
 
     async def cleanup(self, cluster_id: str) -> None:
         async with self._blows.around("cleanup"):
@@ -210,15 +217,14 @@ async def main(script: Script) -> None:
     say(BEGUN)
     if script.verb == "start":
         cluster = planned(folder, script.computes, provider, repository, transport)
-        await cluster.start(timeout=script.timeout)
     else:
         cluster = await repository.get(
             "demo", cloud_provider=provider, transport=transport
         )
-        if script.verb == "stop":
-            await cluster.stop(timeout=script.timeout)
-        else:
-            await cluster.resize("compute", script.computes, timeout=script.timeout)
+    if script.verb == "resize":
+        await cluster.resize("compute", script.computes)
+    else:
+        await getattr(cluster, script.verb)()
     say(DONE)
 
 

@@ -15,6 +15,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aioelasticluster import Cluster, LocalCloudProvider, SqliteRepository
+from aioelasticluster.model.records import ClusterRecord
 from aioelasticluster.providers.base import Instance, InstanceState
 from aioelasticluster.providers.faults import FaultPlan
 from tests.crash.program import BEGUN, Script, planned
@@ -145,12 +146,22 @@ class Scene:
             found = await provider.find()
         return [i for i in found if i.state is not InstanceState.TERMINATING]
 
-    async def recorded(self) -> Mapping[str, str]:
-        """Return the instance ids of the nodes that the repository knows, by name."""
+    async def known(self) -> bool:
+        """Tell whether the repository knows the cluster."""
         repository = self.repository()
         async with repository.opened():
-            record = await repository.load("demo")
-        return {name: node.instance_id for name, node in record.nodes.items()}
+            return bool(await repository.load_all())
+
+    async def record(self) -> ClusterRecord:
+        """Return what the repository knows of the cluster."""
+        repository = self.repository()
+        async with repository.opened():
+            return await repository.load("demo")
+
+    async def recorded(self) -> Mapping[str, str]:
+        """Return the recorded instance ids of the cluster's nodes, by name."""
+        nodes = (await self.record()).nodes
+        return {name: node.instance_id for name, node in nodes.items()}
 
     async def check_complete(self, computes: int | None = None) -> Cluster:
         """Assert that each node has one instance, reachable, and nobody else has any.
@@ -167,12 +178,6 @@ class Scene:
         results = await cluster.run("true", timeout=PROMISE)
         assert all(result.ok for result in results.values()), results
         return cluster
-
-    async def known(self) -> bool:
-        """Tell whether the repository knows the cluster."""
-        repository = self.repository()
-        async with repository.opened():
-            return bool(await repository.load_all())
 
     async def check_empty(self) -> None:
         """Assert that nothing is left: no instance, process, key pair or record."""

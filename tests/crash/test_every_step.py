@@ -6,16 +6,29 @@ the cloud, or on a node.
 
 from __future__ import annotations
 
+import signal
+from typing import Any
+
 import anyio
 import pytest
 
-from aioelasticluster import ClusterExistsError
+from aioelasticluster import ClusterExistsError, ClusterState
 from tests.crash.scene import PROMISE, Scene
 
 
-def around(*calls: str) -> list[str]:
-    """Return the points before and after each of these calls."""
-    return [f"{when} {call}" for call in calls for when in ("before", "after")]
+def around(*calls: str) -> list[Any]:
+    """Return the points before and after each of these calls.
+
+    Before a call the world is mostly what it was after the one before.
+    """
+    return [
+        point
+        for call in calls
+        for point in (
+            pytest.param(f"before {call}", marks=pytest.mark.soak),
+            f"after {call}",
+        )
+    ]
 
 
 #: The steps of a start, in their order: the record, the key pair, the orders, their
@@ -27,31 +40,20 @@ START = (
     "before release 1",
 )
 
-#: Where a start may leave something else behind than at the point before.
-START_LEAVES = (
-    "before transaction 1",
-    "after transaction 1",
-    "after prepare 1",
-    "after transaction 2",
-    "after launch 1",
-    "after launch 2",
-    "after transaction 3",
-    "after accept 1",
-    "after probe 1",
-)
-
 #: Growth sends one order, on a record that is there.
 GROWTH = (
     *around("transaction 1", "prepare 1", "transaction 2", "launch 1"),
-    *around("transaction 3", "accept 1"),
-    "after probe 1",
+    *around("transaction 3", "accept 1", "probe 1"),
 )
 
 #: Nodes are recorded as leaving, end, are recorded as gone, and are forgotten.
 SHRINKAGE = around("transaction 1", "terminate 1", "transaction 2", "transaction 3")
 
-STOP = ("after acquire 1", *around("transaction 1", "terminate 1", "cleanup 1"))
-STOP = (*STOP, *around("forget 1", "release 1"))
+STOP = around("acquire 1", "transaction 1", "terminate 1", "cleanup 1", "forget 1")
+
+#: The target is recorded before the cloud is asked, and after it for a resumption.
+PAUSE = around("transaction 1", "pause 1", "transaction 2")
+RESUMPTION = around("resume 1", "transaction 1")
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ async def test_a_start_killed_at_any_step_is_completed_by_the_same_program(
     await scene.check_empty()
 
 
-@pytest.mark.parametrize("point", START_LEAVES)
+@pytest.mark.parametrize("point", START)
 async def test_a_start_killed_at_any_step_is_undone_by_a_stop(
     scene: Scene, point: str
 ) -> None:
@@ -167,4 +169,48 @@ async def test_a_start_after_shrinkage_that_was_killed_leaves_no_node_in_between
         await cluster.start()
     await scene.check_complete(len(cluster.nodes["compute"]))
     await cluster.stop()
+    await scene.check_empty()
+
+
+@pytest.mark.parametrize("point", PAUSE)
+async def test_a_pause_killed_at_any_step_is_completed_by_the_next(
+    scene: Scene, point: str
+) -> None:
+    await scene.cluster().start()
+    await scene.struck("pause", point)
+    cluster = await scene.repository().get("demo")
+    with anyio.fail_after(PROMISE):
+        await cluster.pause()
+    assert cluster.state is ClusterState.PAUSED
+    await cluster.resume()
+    await (await scene.check_complete()).stop()
+    await scene.check_empty()
+
+
+@pytest.mark.parametrize("point", RESUMPTION)
+async def test_a_resumption_killed_at_any_step_is_completed_by_the_next(
+    scene: Scene, point: str
+) -> None:
+    await scene.cluster().start()
+    await (await scene.repository().get("demo")).pause()
+    await scene.struck("resume", point)
+    cluster = await scene.repository().get("demo")
+    with anyio.fail_after(PROMISE):
+        await cluster.resume()
+    await (await scene.check_complete()).stop()
+    await scene.check_empty()
+
+
+async def test_an_undoing_that_was_killed_is_settled_by_the_next_start(
+    scene: Scene,
+) -> None:
+    # Both orders take effect, but nobody hears of it; then comes the interruption,
+    # and while that is being dealt with, the end.
+    strikes = {"before launch 2": "SIGINT+0.1", "before terminate 1": "SIGKILL"}
+    script = scene.script("start", strikes=strikes, faults={"lost_answers": 2})
+    assert await scene.run(script) == -signal.SIGKILL
+    assert len(await scene.instances()) == 3
+    with anyio.fail_after(PROMISE):
+        await scene.cluster().start()
+    await (await scene.check_complete()).stop()
     await scene.check_empty()

@@ -40,6 +40,7 @@ async def test_growing_launches_and_probes_the_new_nodes_only() -> None:
     assert set(report.launched) == {"compute004", "compute005", "compute006"}
     assert set(transport.probes) == set(report.launched)
     assert before < set(world.cloud.running)
+    assert len(world.cloud.running) == 7
 
 
 async def test_a_failed_growth_takes_only_its_own_nodes_back() -> None:
@@ -69,6 +70,7 @@ async def test_shrinking_drains_the_highest_indices_and_terminates_them() -> Non
     world = World()
     cluster = world.cluster(computes=5)
     await cluster.start()
+    await cluster.setup()
     await cluster.resize("compute", 3)
     assert sorted(world.setup.drained) == ["compute004", "compute005"]
     assert len(world.cloud.running) == 4

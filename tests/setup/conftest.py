@@ -18,7 +18,7 @@ import pytest
 from anyio import to_thread
 from blockbuster import blockbuster_ctx
 
-from aioelasticluster._aio.processes import _end_marked, _marked
+from aioelasticluster._aio.processes import marked, sweep
 from aioelasticluster.model.capabilities import Capabilities
 from aioelasticluster.model.events import Event, SetupTaskDone, SetupTaskStarted
 from aioelasticluster.setup.ansible import AnsibleSetupProvider
@@ -79,7 +79,7 @@ class Rig:
     def _left_behind(self) -> list[object]:
         facts = self.folder / "work" / CLUSTER_ID / "facts"
         files = [*(self.folder / "work").rglob("*"), *Path(tempfile.tempdir).iterdir()]  # type: ignore[arg-type]  # set by the fixture
-        processes = _marked(f"ANSIBLE_HOME={self.folder}/work".encode())
+        processes = marked(f"ANSIBLE_HOME={self.folder}/work")
         kept = (facts.parent, facts)
         return [
             *(path for path in files if path not in kept and path.parent != facts),
@@ -152,7 +152,7 @@ def make_rig(
     for server in servers:
         server.communicate("")
     # Daemons outlive the sessions that started them, as they should.
-    _end_marked(f"AIOEC_TEST_RIG={tmp_path}\0".encode(), grace=5.0)
+    sweep(f"AIOEC_TEST_RIG={tmp_path}\0", grace=5.0)
     shutil.rmtree(str(tempfile.tempdir))
 
 

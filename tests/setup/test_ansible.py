@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,12 @@ async def test_nothing_to_do_runs_nothing(rig: Rig) -> None:
         await rig.provider().setup(rig.cluster, only=["compute009"])
 
 
+async def test_a_folder_that_cannot_be_written_is_named(rig: Rig) -> None:
+    (rig.folder / "work").touch()
+    with pytest.raises(ConfigurationError, match="work_dir"):
+        await rig.provider().setup(rig.cluster)
+
+
 async def test_variables_are_for_all_or_for_a_kind(rig: Rig) -> None:
     playbook = rig.playbook("""
 - hosts: all
@@ -376,6 +383,30 @@ async def test_a_cancelled_run_leaves_neither_process_nor_file(
     provider = rig.provider(playbook=rig.playbook(SLEEPING))
     with anyio.fail_after(30):
         await cancelled(lambda: provider.setup(cluster), begun)
+    assert await rig.left_behind() == []
+
+
+async def test_what_a_killed_process_left_is_ended_by_the_next_run(
+    rig: Rig, tmp_path: Path
+) -> None:
+    hosts = [asdict(host) for host in rig.cluster.hosts]
+    plan = {
+        "id": CLUSTER_ID,
+        "hosts": hosts,
+        "key": rig.cluster.private_key_path,
+        "python": rig.cluster.capabilities.python,
+        "playbook": str(rig.playbook(SLEEPING)),
+        "work": str(rig.folder / "work"),
+    }
+    program = str(Path(__file__).with_name("set_up.py"))
+    killed = await anyio.open_process([sys.executable, program, json.dumps(plan)])
+    assert killed.stdout
+    assert await killed.stdout.receive() == b"Sleep\n"
+    killed.kill()
+    await killed.aclose()
+    assert await rig.left_behind() != []
+
+    assert (await rig.provider().setup(rig.cluster)).ok
     assert await rig.left_behind() == []
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from aioelasticluster._aio.processes import _end_marked
+from aioelasticluster._aio.processes import sweep
 from aioelasticluster.setup.environment import PLAYBOOKS
 
 MODULE = PLAYBOOKS / "roles" / "dask" / "library" / "aioec_daemon.py"
@@ -58,7 +58,7 @@ class Daemon:
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     yield Daemon(tmp_path)
-    _end_marked(f"AIOEC_TEST_DAEMON={tmp_path}\0".encode(), grace=3.0)
+    sweep(f"AIOEC_TEST_DAEMON={tmp_path}\0")
 
 
 def alive(pid: int) -> bool:

@@ -121,15 +121,19 @@ async def test_a_worker_that_does_not_come_up_is_blamed_at_once_with_its_log(
     assert scheduler == await dask.state("frontend001", "scheduler")
 
 
-async def test_a_host_without_the_wheels_and_without_an_index_says_so(
+async def test_without_wheels_and_without_an_index_it_says_who_could_not_fetch_them(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
-    rig = make_rig(["frontend001"])
+    rig = make_rig(["frontend001", "compute001"])
     provider = rig.provider(
-        groups={"frontend": "dask_scheduler"},
+        groups=DASK,
         variables={"dask_pip_arguments": ["--no-index"], "dask_version": "0.0.1"},
     )
     report = await provider.setup(rig.cluster)
-    assert report.hosts["frontend001"].failed_task == "dask : Fetch the wheels"
-    assert "No matching distribution" in report.hosts["frontend001"].message
+    first, second = report.hosts["frontend001"], report.hosts["compute001"]
+    assert first.failed_task == "dask : Fetch the wheels"
+    assert "No matching distribution" in first.message
+    assert second.message == (
+        "there are no wheels, for frontend001 could not fetch them"
+    )
     assert not (tmp_path / "cache" / "wheels").exists()

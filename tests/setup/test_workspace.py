@@ -107,15 +107,17 @@ def test_nobody_else_can_look_into_a_runs_folder(tmp_path: Path) -> None:
 
 
 def test_the_folders_of_killed_processes_are_removed_and_those_of_live_ones_stay(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = ClusterFolder(tmp_path / "abc")
     mine, killed = RunFolder.named(kept, "mine"), RunFolder.named(kept, "killed")
     mine.make()
     killed.make()
-    identity = ProcessIdentity.current().encoded()
-    gone = identity.replace(f"-{os.getpid()}-", f"-{_ended()}-")
+    owner = (killed.path / "owner").read_text()
+    assert ProcessIdentity.current().encoded() in owner
+    gone = owner.replace(f"-{os.getpid()}-", f"-{_ended()}-")
     (killed.path / "owner").write_text(gone)
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")  # another one than theirs
     kept.forget_dead_runs()
     assert mine.path.exists()
     assert not killed.path.exists()

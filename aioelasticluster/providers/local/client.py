@@ -280,7 +280,8 @@ async def _spoken(
             command, environment=environment, folder=Path("/"), output=output
         )
         output.close()
-        return status, words.read().decode(errors="replace").strip()
+        said = await on_disk(words.read)
+    return status, said.decode(errors="replace").strip()
 
 
 def _environment() -> dict[str, str]:

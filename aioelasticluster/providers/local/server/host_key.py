@@ -15,6 +15,7 @@ class HostKey:
         self._path = path
         self._public = path.with_name(path.name + ".pub")
         self._certificate = path.with_name(path.name + "-cert.pub")
+        self._shown = path.with_name(path.name + ".shown")
 
     def install(self, private: str, certificate: str = "") -> None:
         """Write a given key; raise `ValueError` if it is not an ed25519 key."""
@@ -32,11 +33,18 @@ class HostKey:
     def loaded(self) -> list[object]:
         """Return what the server is to show; raise if the file holds no key."""
         key = asyncssh.read_private_key(self._path)
+        self._loaded = key.export_public_key("openssh")
         if self._certificate.exists():
             certificate = asyncssh.read_certificate(self._certificate)
             if certificate.key.public_data == key.public_data:
                 return [(key, certificate)]
         return [key]
+
+    def announce(self) -> None:
+        """Say beside the file which key new connections are shown from now on."""
+        fresh = self._shown.with_name(self._shown.name + ".new")
+        fresh.write_bytes(self._loaded)
+        fresh.replace(self._shown)
 
     def _write(self, key: asyncssh.SSHKey) -> None:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -92,6 +92,7 @@ async def _serve(start: Start, listener: socket.socket, journal: Journal) -> Non
     else:
         host_key.generate()
     acceptor = await _listening(start, listener, host_key, children)
+    host_key.announce()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(
         signal.SIGHUP, _reload_host_key, host_key, acceptor, journal
@@ -131,6 +132,7 @@ def _reload_host_key(
     """Show new connections the key that lies in the file now."""
     try:
         acceptor.update(server_host_keys=host_key.loaded())
+        host_key.announce()
     except (OSError, ValueError) as fault:
         journal.write("host-key-kept", fault=str(fault))
     else:

@@ -97,10 +97,15 @@ class Launching:
         )
 
         def work() -> None:
-            lock.write(str(os.getpid()).encode())
+            _write_pid(lock, os.getpid())
             instance.run(start, listener)
 
-        fork(work, (listener.fileno(), lock.fileno()))
+        _write_pid(lock, fork(work, (listener.fileno(), lock.fileno())))
+
+
+def _write_pid(lock: FileIO, pid: int) -> None:
+    """Write a server's pid: it does so too, for its parent may be killed before."""
+    os.pwrite(lock.fileno(), str(pid).encode(), 0)
 
 
 def _checked(plan: BootPlan, request: Mapping[str, Any]) -> BootPlan:

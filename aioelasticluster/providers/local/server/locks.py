@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from io import FileIO
 from pathlib import Path
 
@@ -55,9 +56,9 @@ def held(path: Path) -> bool:
 
 def server_of(folder: InstanceFolder) -> int | None:
     """Return the pid of an instance's server, None if it is dead."""
-    if not held(folder.process):
-        return None
-    try:
-        return int(folder.process.read_text())
-    except (OSError, ValueError):
-        return None  # it has only just been forked
+    while held(folder.process):
+        try:
+            return int(folder.process.read_text())
+        except (OSError, ValueError):
+            time.sleep(0.001)  # it has only just been forked, and will write it
+    return None

@@ -9,7 +9,6 @@ import stat
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from aioelasticluster.providers.local.layout import InstanceFolder
 from aioelasticluster.providers.local.server.locks import server_of
@@ -25,9 +24,9 @@ def bury(folders: Mapping[str, InstanceFolder]) -> None:
     # A stopped server starts nothing new, and still is the one that its orphans
     # belong to: so it goes last.
     send([pid for pid in servers.values() if pid], signal.SIGSTOP)
-    if _killed(lambda: _others(servers)) and _killed(lambda: _all(folders)):
+    if _killed(lambda: _others(servers)) and _killed(lambda: _servers(folders)):
         for folder in folders.values():
-            shutil.rmtree(folder.path, onerror=_unlock)
+            _remove(folder.path)
 
 
 def _others(servers: Mapping[str, int | None]) -> list[int]:
@@ -37,7 +36,8 @@ def _others(servers: Mapping[str, int | None]) -> list[int]:
     return [pid for group in groups for pid in reversed(group) if pid not in known]
 
 
-def _all(folders: Mapping[str, InstanceFolder]) -> list[int]:
+def _servers(folders: Mapping[str, InstanceFolder]) -> list[int]:
+    """Return the servers, and whatever else is left of their instances."""
     servers = {name: server_of(folder) for name, folder in folders.items()}
     return [pid for group in belonging_to(servers).values() for pid in group]
 
@@ -53,16 +53,14 @@ def _killed(find: Callable[[], list[int]]) -> bool:
     return True
 
 
-def _unlock(function: Callable[[Any], Any], path: str, _: object) -> None:
-    """Remove what is in a folder that forbids it, as Go's and Nix's caches do."""
-    try:
-        parent = Path(path).parent
-        parent.chmod(parent.stat().st_mode | stat.S_IRWXU)
-        if not os.path.islink(path):
-            os.chmod(path, os.stat(path).st_mode | stat.S_IRWXU)
-        if Path(path).is_dir() and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
-    except OSError:
-        pass  # what is left is noticed by the caller
+def _remove(path: Path) -> None:
+    """Remove a folder; what cannot be removed stays, as the caller will notice."""
+    shutil.rmtree(path, ignore_errors=True)
+    if not path.exists():
+        return
+    # Folders that forbid it, as the caches of Go and Nix are.
+    for folder, names, _ in os.walk(path):
+        for inner in (os.path.join(folder, name) for name in names):
+            if not os.path.islink(inner):
+                os.chmod(inner, stat.S_IRWXU)
+    shutil.rmtree(path, ignore_errors=True)
