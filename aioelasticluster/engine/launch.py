@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
+from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.polling import backoff
 from aioelasticluster._aio.tasks import task_group
@@ -194,7 +195,8 @@ def record_answer(op: Operation, batch: Batch, answer: Launched) -> None:
     names = batch.order.names
     for instance in answer.instances:
         adopt(op, names[instance.index], instance)
-    op.journal.put_orders(replace(batch.record, state=OrderState.DONE))
+    done = replace(batch.record, state=OrderState.DONE, written=wall_clock())
+    op.journal.put_orders(done)
     launched = {instance.index for instance in answer.instances}
     op.journal.listen(
         OrderAnswered(

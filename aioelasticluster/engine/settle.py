@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import anyio
 
 from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster.engine.launch import adopt
+from aioelasticluster.engine.lookout import Lookout, unsettled
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.model.records import OrderRecord, OrderState
 from aioelasticluster.model.states import UP, NodeState
@@ -37,11 +38,9 @@ async def settle(op: Operation) -> tuple[str, ...]:
         return ()
     found = await op.find()
     intended = unsettled(op)
-    while intended and not _complete(intended, found):
-        left = max(map(window_end(op), intended)) - wall_clock()
-        if left <= 0:
-            break
-        await anyio.sleep(min(left, op.provider.poll_pauses[1]))
+    lookout = Lookout(op, tokens={order.token for order in intended})
+    while lookout.left and not _complete(intended, found):
+        await anyio.sleep(min(lookout.left, op.provider.poll_pauses[1]))
         found = await op.find()
     adopted = _adopt(op, intended, found)
     _miss(op, found)
@@ -50,21 +49,6 @@ async def settle(op: Operation) -> tuple[str, ...]:
         op.journal.move(node.name, NodeState.TERMINATED, fault=node.fault, **NOTHING)
     await op.journal.flush()
     return adopted
-
-
-def unsettled(op: Operation) -> list[OrderRecord]:
-    """Return the orders that may have reached the cloud, nobody knows."""
-    return [
-        order
-        for order in op.journal.orders.values()
-        if order.state is OrderState.INTENDED
-    ]
-
-
-def window_end(op: Operation) -> Callable[[OrderRecord], float]:
-    """Return a function that tells when (wall clock) an order's silence means no."""
-    window = op.provider.settle_window
-    return lambda order: order.written + window
 
 
 def _complete(orders: Sequence[OrderRecord], found: Sequence[Instance]) -> bool:

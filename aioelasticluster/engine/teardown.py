@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import anyio
 
-from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._aio.polling import backoff
+from aioelasticluster.engine.lookout import Lookout, unsettled
 from aioelasticluster.engine.operation import Operation
-from aioelasticluster.engine.settle import NOTHING, unsettled, window_end
+from aioelasticluster.engine.settle import NOTHING
 from aioelasticluster.errors import StopTimeoutError
 from aioelasticluster.model.records import OrderState
 from aioelasticluster.model.states import LIVE, NodeState, Target
@@ -31,13 +31,16 @@ async def stop_all(op: Operation, *, wait: bool, timeout: float) -> bool:
     try:
         with anyio.fail_after(timeout):
             pauses, asked = backoff(*op.provider.poll_pauses), frozenset[str]()
+            ids = {node.instance_id for node in op.journal.nodes.values()}
+            lookout = Lookout(op, tokens=op.journal.orders, ids=ids)
             while True:
                 found = await op.find()
+                lookout.saw(found)
                 remaining = tuple(instance.id for instance in found)
                 asked |= await _terminate_new(op, found, asked)
                 if not wait:
                     return False
-                if not found and not _may_appear(op):
+                if not found and not lookout.left:
                     break
                 await anyio.sleep(next(pauses))
             await op.ask("cleanup", lambda: op.provider.cleanup(op.cluster_id))
@@ -94,17 +97,18 @@ async def _end_instances(
         return
     asked, pauses = frozenset[str](), backoff(*op.provider.poll_pauses)
     begun = anyio.current_time()
-    await op.terminate(sorted(ids))
+    lookout = Lookout(op, tokens=tokens, ids=ids)
     while True:
         found = [
             instance
             for instance in await op.find()
             if instance.id in ids or (instance.tags and instance.tags.token in tokens)
         ]
+        lookout.saw(found)
         asked |= await _terminate_new(op, found, asked)
         ending = all(i.state is InstanceState.TERMINATING for i in found)
         patient = found and anyio.current_time() < begun + VANISHING
-        if ending and not patient and not _may_appear(op, tokens):
+        if ending and not patient and not lookout.left:
             return
         await anyio.sleep(next(pauses))
 
@@ -124,13 +128,3 @@ async def _terminate_new(
     ]
     await op.terminate(fresh)
     return frozenset(fresh)
-
-
-def _may_appear(op: Operation, tokens: Collection[str] | None = None) -> bool:
-    """Whether an order without an answer may still show instances."""
-    end = window_end(op)
-    return any(
-        end(order) > wall_clock()
-        for order in unsettled(op)
-        if tokens is None or order.token in tokens
-    )

@@ -71,8 +71,9 @@ class OrderState(StrEnum):
 class OrderRecord:
     """A launch order, saved before it is sent.
 
-    `written` is wall-clock time (seconds since the epoch), since another process
-    must be able to tell whether the cloud's settle window has passed.
+    `written` is when it came into its state, in wall-clock time (seconds since the
+    epoch): another process must be able to tell whether the cloud's settle window has
+    passed since its answer.
     """
 
     token: str

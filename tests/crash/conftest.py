@@ -64,7 +64,9 @@ async def scene(tmp_path: Path, key_pair: Path) -> AsyncIterator[Scene]:
 
 
 @pytest.fixture(scope="session")
-async def undisturbed(tmp_path_factory: pytest.TempPathFactory, key_pair: Path) -> float:
+async def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, key_pair: Path
+) -> float:
     """Measure how long a start of ten nodes takes on this machine (seconds)."""
     async with made_scene(tmp_path_factory.mktemp("undisturbed"), key_pair) as scene:
         async with scene.program(scene.script("start")) as program:

@@ -234,4 +234,6 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # As on a terminal, also where the tests run in the background of a shell.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(main(Script(**json.loads(sys.argv[1]))))
