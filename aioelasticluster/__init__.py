@@ -90,6 +90,7 @@ _ERRORS = (
     "KeyPairError",
     "LeaseLostError",
     "NodeNotFoundError",
+    "PauseTimeoutError",
     "ProviderError",
     "QuotaError",
     "RepositoryError",

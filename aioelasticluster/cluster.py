@@ -22,6 +22,7 @@ from aioelasticluster.adapters import (
 from aioelasticluster.engine import configure, members, pausing, teardown
 from aioelasticluster.engine.handle import Handle
 from aioelasticluster.engine.operation import Operation
+from aioelasticluster.engine.settle import settle
 from aioelasticluster.engine.start import (
     ROLLBACK,
     Wish,
@@ -50,6 +51,9 @@ from aioelasticluster.repositories.base import AbstractClusterRepository
 from aioelasticluster.roster import Roster
 from aioelasticluster.setup.base import AbstractSetupProvider
 from aioelasticluster.ssh.base import AbstractTransport, check_policy
+
+#: How long (seconds) leaving the block waits until the cloud confirms the end.
+LEAVING = 600.0
 
 
 class Cluster(Roster):
@@ -185,7 +189,6 @@ class Cluster(Roster):
         await handle.check_plan()
         check_minimum(self._planned(), min_nodes)
         async with handle.operation("start") as op:
-            first = not handle.journal.stored
             handle.begin()
             planned = self._planned()
             wish = Wish(
@@ -195,7 +198,7 @@ class Cluster(Roster):
                 kept=lambda: handle.keeps,
             )
             report = await start(op, wish)
-            handle.claim(first=first, report=report)
+            handle.inherit(report)
             return report
 
     async def resize(
@@ -214,6 +217,7 @@ class Cluster(Roster):
         async with handle.operation("resize") as op:
             await handle.check_plan()
             members.first_of(op, kind)
+            await op.check_account()
             handle.begin()
             more = count - self._planned()[kind]
             if more < 0:
@@ -223,7 +227,7 @@ class Cluster(Roster):
             try:
                 return await start(op, Wish(timeout=timeout), only=(*left, *added))
             except BaseException:
-                op.journal.drop(*added)
+                op.journal.drop(*members.without_instance(op, added))
                 raise
 
     async def remove_node(self, name: str) -> None:
@@ -233,6 +237,8 @@ class Cluster(Roster):
         """
         async with self._handle.operation(f"removal of {name}") as op:
             op.journal.node(name)
+            if not op.journal.stored:
+                return op.journal.drop(name)
             await op.check_account()
             await self._remove(op, [name])
 
@@ -303,6 +309,7 @@ class Cluster(Roster):
         async with self._handle.operation("pause") as op:
             pausing.check_pausable(op)
             await op.check_account()
+            await settle(op)
             await pausing.pause(op, timeout=timeout)
 
     async def resume(self, *, timeout: float = 600) -> StartReport:
@@ -313,6 +320,7 @@ class Cluster(Roster):
         async with self._handle.operation("resume") as op:
             pausing.check_pausable(op)
             await op.check_account()
+            await settle(op)
             woken = await pausing.wake(op)
             wish = Wish(timeout=timeout, kept=lambda: True)
             return await start(op, wish, only=woken)
@@ -373,8 +381,10 @@ class Cluster(Roster):
         await finish(self._stack.aclose(), patience=ROLLBACK)
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._handle.repository.opened())
-        await self._stack.enter_async_context(self._handle.provider.opened())
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._handle.repository.opened())
+            await stack.enter_async_context(self._handle.provider.opened())
+            self._stack = stack.pop_all()  # only if both could be opened
         return self
 
     async def __aexit__(
@@ -383,10 +393,14 @@ class Cluster(Roster):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        stops = self._handle.mine if self._stop_on_exit is None else self._stop_on_exit
+        handle = self._handle
+        stops = handle.mine if self._stop_on_exit is None else self._stop_on_exit
         try:
-            if stops and not self._handle.keeps:
-                await finish(self.stop(timeout=ROLLBACK), patience=2 * ROLLBACK)
+            if handle.keeps:
+                async with handle.on_record():
+                    pass  # what is to be kept is recorded so
+            elif stops:
+                await finish(self.stop(timeout=LEAVING), patience=LEAVING + ROLLBACK)
         except ElasticlusterError as failure:
             if error is None:
                 raise

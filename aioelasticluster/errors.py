@@ -14,6 +14,7 @@ ElasticlusterError
 ├── StartError                  too few nodes; `report` says which and why
 │   └── StartTimeoutError       … at the deadline (a TimeoutError)
 ├── StopTimeoutError            the cloud has not confirmed yet (a TimeoutError)
+├── PauseTimeoutError           not all instances are paused yet (a TimeoutError)
 ├── SetupError                  a host failed; `report` says which and why
 ├── RepositoryError             the stored record cannot be read or written
 ├── SshError                    a node cannot be reached
@@ -160,6 +161,15 @@ class StopTimeoutError(ElasticlusterError, TimeoutError):
             f"cluster {name!r} still has instances {listed}; "
             "the record stays, call stop() again"
         )
+        self.name, self.remaining = name, remaining
+
+
+class PauseTimeoutError(ElasticlusterError, TimeoutError):
+    """The cloud has not paused every instance yet; `pause()` goes on from there."""
+
+    def __init__(self, name: str, remaining: tuple[str, ...]) -> None:
+        listed = ", ".join(remaining)
+        super().__init__(f"cluster {name!r}: not paused yet: {listed}; call it again")
         self.name, self.remaining = name, remaining
 
 

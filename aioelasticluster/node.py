@@ -44,7 +44,7 @@ class Node:
 
     @property
     def alive(self) -> bool:
-        """Whether the node answered SSH when it was last asked."""
+        """Whether the node has answered SSH since it booted; `is_alive` asks now."""
         return self.record.state in UP
 
     @property
@@ -67,10 +67,8 @@ class Node:
         handle = self._handle
         async with handle.operation(f"start of {self.name}") as op:
             await handle.check_plan()
-            first = not handle.journal.stored
             handle.begin()
             await members.launch_one(op, self.name)
-            handle.mine = handle.mine or first
 
     async def stop(self) -> None:
         """Terminate the node's instance and wait until the cloud confirms.
@@ -132,6 +130,14 @@ class Node:
         transport = self._handle.transport
         async with transport.opened():
             return await transport.run(target, command, timeout=timeout, stdin=stdin)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Node):
+            return NotImplemented
+        return self._handle is other._handle and self._name == other._name
+
+    def __hash__(self) -> int:
+        return hash((id(self._handle), self._name))
 
     def __repr__(self) -> str:
         record = self.record

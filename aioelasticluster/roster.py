@@ -11,7 +11,12 @@ from typing import Any
 from aioelasticluster.engine.handle import Handle
 from aioelasticluster.engine.user_data import check_user_data
 from aioelasticluster.errors import ConfigurationError
-from aioelasticluster.model.names import check_kind, check_node_name, fresh_names
+from aioelasticluster.model.names import (
+    by_number,
+    check_kind,
+    check_node_name,
+    fresh_names,
+)
 from aioelasticluster.model.records import NodeRecord, NodeSpec
 from aioelasticluster.model.states import ClusterState, cluster_state
 from aioelasticluster.node import Node
@@ -70,7 +75,10 @@ class Roster:
 
     def get_all_nodes(self) -> list[Node]:
         """Return all nodes, by name."""
-        return [Node(self._handle, name) for name in sorted(self._handle.journal.nodes)]
+        return [
+            Node(self._handle, name)
+            for name in sorted(self._handle.journal.nodes, key=by_number)
+        ]
 
     def get_node_by_name(self, name: str) -> Node:
         """Return a node; raises `NodeNotFoundError`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,17 @@ _VARIABLE = "AIOELASTICLUSTER_REQUIRE"
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """Refuse a backend that outlives its test: with a coroutine fixture of that scope
+    anyio keeps one loop for all later tests, also for those in virtual time."""
+    if fixturedef.argname == "anyio_backend" and fixturedef.scope != "function":
+        pytest.fail(
+            f"an anyio_backend of scope {fixturedef.scope} would give its loop to "
+            "later tests; for a coroutine of wider scope use asyncio.run",
+            pytrace=False,
+        )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -65,8 +65,7 @@ class Shared(Generic[T]):
         finally:
             entry.users -= 1
             if entry.users == 0:
-                self._entries.pop(loop, None)
-                await finish(self._close(entry), patience=PATIENCE)
+                await finish(self._close(loop, entry), patience=PATIENCE)
 
     async def _open(self, entry: _Entry[T]) -> None:
         async with entry.lock:
@@ -75,11 +74,16 @@ class Shared(Generic[T]):
                 entry.value = await manager.__aenter__()
                 entry.manager = manager
 
-    async def _close(self, entry: _Entry[T]) -> None:
+    async def _close(self, loop: asyncio.AbstractEventLoop, entry: _Entry[T]) -> None:
+        """Close, unless somebody has come meanwhile; who comes now waits for it."""
         async with entry.lock:
+            if entry.users:
+                return
             if entry.manager is not None:
                 manager, entry.manager = entry.manager, None
                 await manager.__aexit__(None, None, None)
+            if not entry.users:
+                self._entries.pop(loop, None)
 
 
 class HeldInBlock:

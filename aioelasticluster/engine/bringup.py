@@ -25,6 +25,9 @@ from aioelasticluster.ssh.host_keys import fingerprint
 #: Pauses (seconds) between two probes of one node: the first, and the longest.
 PROBE_PAUSES = (0.1, 2.0)
 
+#: How many times in a row an instance that was listed is missing until it is gone.
+GONE_AFTER = 3
+
 _UNDER_WAY = frozenset({NodeState.LAUNCHING, NodeState.BOOTING})
 
 
@@ -51,6 +54,7 @@ class Bringup:
     def __post_init__(self) -> None:
         self.launch = Launch(op=self.op, failed=self._refused)
         self._unsent = frozenset(self.to_launch)
+        self._listed: dict[str, int] = {}
 
     async def run(self, *, deadline: float) -> None:
         """Launch what is planned and return when all is decided, or at the deadline.
@@ -135,6 +139,8 @@ class Bringup:
                 except ProviderError as error:
                     if not error.retryable:
                         return self._end(error)
+            elif not self.pending():
+                self._judge()  # others may have brought them up
             await anyio.sleep(next(pauses))
 
     async def _ask_about(self, awaited: list[NodeRecord], group: TaskGroup) -> None:
@@ -143,68 +149,110 @@ class Bringup:
             "describe", lambda: self.op.provider.describe(self.op.cluster_id, ids)
         )
         described = {instance.id: instance for instance in instances}
-        names = {node.instance_id: node.name for node in awaited}
-        ready: list[Instance] = []
         for node in awaited:
-            if (instance := described.get(node.instance_id)) is None:
-                continue  # not listed yet: unknown, not gone
+            instance = described.get(node.instance_id)
+            if instance is None:
+                self._missed(node.name)
+                continue
+            self._listed[node.name] = 0
             if instance.state is InstanceState.FAILED:
-                self._broken(node.name, instance)
+                self._broken(node.name, instance.fault)
             elif is_up(instance) and node.name not in self.probed:
                 self.probed.add(node.name)
-                adopt(self.op, node.name, instance)
-                ready.append(instance)
-        if ready:
-            await self.op.ask("finish", lambda: self.op.provider.finish(ready))
-        for instance in ready:
-            group.start_soon(self._prove, names[instance.id])
+                group.start_soon(self._prove, node.name, instance)
 
-    def _broken(self, name: str, instance: Instance) -> None:
-        fault = instance.fault or "the cloud reports that the instance failed"
-        self.op.journal.move(name, NodeState.FAILED, fault=fault)
-        self._fail(name, "boot", ProviderError(fault))
+    def _missed(self, name: str) -> None:
+        """Note that the cloud does not list an instance: unknown, not gone.
+
+        One that was listed before, and then is not for several times, is gone.
+        """
+        if name in self._listed:
+            self._listed[name] += 1
+            if self._listed[name] >= GONE_AFTER:
+                self._broken(name, ProviderError("its instance vanished"))
+
+    def _broken(self, name: str, fault: ProviderError | None) -> None:
+        error = fault or ProviderError("the cloud reports that the instance failed")
+        self.op.journal.move(name, NodeState.FAILED, fault=str(error))
+        self._fail(name, "boot", error)
 
     # Proving
 
-    async def _prove(self, name: str) -> None:
+    async def _prove(self, name: str, instance: Instance) -> None:
         """Probe one node until it shows the expected host key and takes our key."""
-        pauses, tries = backoff(*PROBE_PAUSES), 0
-        while self.op.journal.nodes[name].state is NodeState.BOOTING:
-            node = self.op.journal.nodes[name]
+        pauses, tries, reachable = backoff(*PROBE_PAUSES), 0, False
+        while self._boots(name, instance.id):
             try:
-                await self._expect_cloud_keys(node)
+                if not reachable:
+                    await self.approach(name, instance)
+                    reachable = True
                 await self.prove_once(name, tries=tries)
+            except ProviderError as error:
+                if not error.retryable:
+                    return self._broken(name, error)
+                self._trouble(name, "boot", error)
+                await anyio.sleep(next(pauses))
             except SshError as error:
-                self.latest[name] = NodeFault(
-                    node=name, step="ssh", message=str(error), error=error
-                )
+                self._trouble(name, "ssh", error)
                 tries += 1
                 await anyio.sleep(next(pauses))
         self._judge()
 
+    def _trouble(self, name: str, step: str, error: Exception) -> None:
+        self.latest[name] = NodeFault(
+            node=name, step=step, message=str(error), error=error
+        )
+
+    def _boots(self, name: str, instance_id: str) -> bool:
+        """Whether a node still boots, on this instance: others may act beside us."""
+        node = self.op.journal.nodes.get(name)
+        return (
+            node is not None
+            and node.state is NodeState.BOOTING
+            and node.instance_id == instance_id
+        )
+
+    async def approach(self, name: str, instance: Instance) -> None:
+        """Make a running instance reachable: addresses, and the host keys to expect.
+
+        Raises `ProviderError`, and `SshError` while the keys are not there yet.
+        """
+        (finished,) = await self.op.ask(
+            "finish", lambda: self.op.provider.finish([instance])
+        )
+        if self._boots(name, instance.id):
+            adopt(self.op, name, finished)
+            await self._expect_cloud_keys(self.op.journal.nodes[name])
+
     async def prove_once(self, name: str, *, tries: int = 0) -> None:
-        """Probe a node and move it to alive; raises `SshError`."""
+        """Probe a node and move it to alive; raises `SshError`.
+
+        One at a time for each node: two could rotate its host key against each other.
+        """
         journal = self.op.journal
-        node = journal.nodes[name]
-        target = self.op.target(node, tries=tries)
+        async with journal.proving(name):
+            node = journal.node(name)
+            if not self._boots(name, node.instance_id):
+                return
+            target = self.op.target(node, tries=tries)
 
-        async def accept(keys: tuple[str, ...]) -> None:
-            journal.note(name, host_keys=keys)
-            await journal.saved()
+            async def accept(keys: tuple[str, ...]) -> None:
+                known = journal.node(name).host_keys
+                journal.note(name, host_keys=tuple(dict.fromkeys((*known, *keys))))
+                await journal.saved()
 
-        reached = await self.op.transport.probe(target, accept)
-        addresses = (
-            target.address,
-            *(a for a in node.addresses if a != target.address),
-        )
-        journal.move(
-            name,
-            NodeState.ALIVE,
-            host_keys=reached.host_keys,
-            addresses=addresses,
-            fault="",
-        )
-        self._tell_of_rotation(name, target.rotate_from, reached)
+            reached = await self.op.transport.probe(target, accept)
+            if not self._boots(name, node.instance_id):
+                return
+            others = [a for a in node.addresses if a != target.address]
+            journal.move(
+                name,
+                NodeState.ALIVE,
+                host_keys=reached.host_keys,
+                addresses=(target.address, *others),
+                fault="",
+            )
+            self._tell_of_rotation(name, target.rotate_from, reached)
 
     def _tell_of_rotation(self, name: str, before: str, reached: Reached) -> None:
         cluster, listen = self.op.journal.head.name, self.op.journal.listen

@@ -39,14 +39,14 @@ class EventLog:
         """
         start = len(self._events) if since is None else since
         history = not self._under_way and start < len(self._events)
-        return self._read(start, follow, len(self._events) if history else None)
+        present = len(self._events)
+        return self._read(start, follow, present, present if history else None)
 
     async def _read(
-        self, index: int, follow: bool, end: int | None
+        self, index: int, follow: bool, present: int, end: int | None
     ) -> AsyncIterator[e.Event]:
         news = asyncio.Event()
         self._waiting.add(news)
-        present = len(self._events)
         try:
             while follow or end is None or index < end:
                 while index < len(self._events):

@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import Shared
 from aioelasticluster._aio.tasks import accompanied
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.engine.configure import Secrets, check_requirements
 from aioelasticluster.engine.event_log import EventLog
-from aioelasticluster.engine.journal import Journal
+from aioelasticluster.engine.journal import PATIENCE, Journal
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.session import renew, session
 from aioelasticluster.errors import (
@@ -107,6 +108,8 @@ class Handle:
         Raises `ClusterBusyError`.
         """
         async with self._session() as op, accompanied(self.journal.keep()):
+            if self.journal.stored and self.keeps and not self.journal.head.kept:
+                self.journal.put_head(kept=True)
             yield op
 
     @asynccontextmanager
@@ -154,12 +157,16 @@ class Handle:
         if not journal.stored and journal.head.target is Target.GONE:
             renew(journal)
         if journal.stored and journal.head.target is not Target.RUNNING:
+            way_on = "resume" if journal.head.target is Target.PAUSED else "stop"
             raise ClusterExistsError(
-                self.name, f"it is on its way to {journal.head.target}"
+                self.name,
+                f"it is on its way to {journal.head.target}: `{way_on}()` goes on",
             )
-        facts: dict[str, Any] = {"target": Target.RUNNING, "kept": self.keeps}
-        if not journal.stored:
+        kept = self.keeps or journal.head.kept
+        facts: dict[str, Any] = {"target": Target.RUNNING, "kept": kept}
+        if not journal.head.owner:
             facts["owner"] = ProcessIdentity.current().encoded()
+            self.mine = True
         if journal.replanned:
             facts["plan"] = plan_digest(journal.nodes.values())
             journal.replanned = False
@@ -167,15 +174,15 @@ class Handle:
         if head != journal.head:
             journal.put_head(**facts)
 
-    def claim(self, *, first: bool, report: StartReport) -> None:
-        """Note whether leaving the block is to stop the cluster.
+    def inherit(self, report: StartReport) -> None:
+        """Take the place of a dead process whose unfinished work this start finished.
 
-        A handle that completes what a dead process had begun takes its place.
+        Then leaving the block is to stop the cluster, as it was for that process.
         """
         owner = ProcessIdentity.decoded(self.journal.head.owner)
-        inherited = owner is not None and owner.dead and not self.journal.head.kept
         completed = bool(report.launched or report.adopted)
-        self.mine = self.mine or first or (inherited and completed)
+        if completed and not self.journal.head.kept and owner is not None:
+            self.mine = self.mine or owner.dead
 
     def ssh_config(self, known_hosts: str | Path | None) -> str:
         """Write the nodes' host keys; return the configuration that names the file."""
@@ -203,10 +210,8 @@ class Handle:
         await self.transport.cleanup(cluster_id)
 
     def keep(self) -> None:
-        """Let the cluster outlive its block; recorded by the next operation."""
+        """Let the cluster outlive its block; recorded when that is left, or before."""
         self.keeps = True
-        if self.journal.stored:
-            self.journal.put_head(kept=True)
 
     async def move_to(self, repository: AbstractClusterRepository) -> None:
         """Record the cluster in another repository, and no more in the present one.
@@ -219,14 +224,30 @@ class Handle:
                 await self.journal.flush()
             return
         async with self.operation("save") as op:
-            was_stored, lease_record = self.journal.stored, self.journal.record
             async with repository.opened():
-                await self._retag(op, await repository.id())
-                await _copy(lease_record, repository)
-            if was_stored:
+                await self._copy_to(repository, op)
+            if self.journal.stored:
                 await self.journal.forget()
         self.repository = repository
         self.journal.stored = True
+
+    async def _copy_to(
+        self, repository: AbstractClusterRepository, op: Operation
+    ) -> None:
+        """Write the whole record where its name is free; the tags first."""
+        record, name = self.journal.record, self.name
+        lease = await repository.acquire(name, ttl=60.0)
+        try:
+            await _check_free(repository, record)
+            await self._retag(op, await repository.id())
+            change = Change(
+                head=record.head,
+                nodes=tuple(record.nodes.values()),
+                orders=tuple(record.orders.values()),
+            )
+            await repository.transaction(lease, change)
+        finally:
+            await finish(repository.release(lease), patience=PATIENCE)
 
     async def _retag(self, op: Operation, repository_id: str) -> None:
         ids = [n.instance_id for n in self.journal.nodes.values() if n.instance_id]
@@ -237,23 +258,13 @@ class Handle:
             )
 
 
-async def _copy(record: ClusterRecord, repository: AbstractClusterRepository) -> None:
-    """Write a whole record into a repository that does not have its name."""
-    name = record.head.name
-    lease = await repository.acquire(name, ttl=60.0)
+async def _check_free(
+    repository: AbstractClusterRepository, record: ClusterRecord
+) -> None:
+    """Raise `ClusterExistsError` if another cluster has the name there."""
     try:
-        try:
-            stored = await repository.load(name)
-        except ClusterNotFoundError:
-            pass
-        else:
-            if stored.head.id != record.head.id:
-                raise ClusterExistsError(name, "another cluster")
-        change = Change(
-            head=record.head,
-            nodes=tuple(record.nodes.values()),
-            orders=tuple(record.orders.values()),
-        )
-        await repository.transaction(lease, change)
-    finally:
-        await repository.release(lease)
+        stored = await repository.load(record.head.name)
+    except ClusterNotFoundError:
+        return
+    if stored.head.id != record.head.id:
+        raise ClusterExistsError(record.head.name, "another cluster")

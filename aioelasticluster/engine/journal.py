@@ -154,7 +154,12 @@ class Journal:
         self._writing = asyncio.Lock()
         self._news = asyncio.Event()
         self._told = asyncio.Condition()
+        self._proving: dict[str, asyncio.Lock] = {}
         self._left, self._last_write = BURST, anyio.current_time()
+
+    def proving(self, name: str) -> asyncio.Lock:
+        """Return the lock under which a node is probed for the first time."""
+        return self._proving.setdefault(name, asyncio.Lock())
 
     def detach(self) -> Lease:
         """Write no more; return the lease to give back."""
@@ -175,11 +180,16 @@ class Journal:
         await finish(self._write(), patience=PATIENCE)
 
     async def saved(self) -> None:
-        """Return when all that is known now is written, together with others'."""
+        """Return when all that is known now is written, together with others'.
+
+        Returns at once when the cluster is not recorded (any more).
+        """
         version = self._version
         self._news.set()
         async with self._told:
-            await self._told.wait_for(lambda: self._written >= version)
+            await self._told.wait_for(
+                lambda: self._written >= version or not self.stored
+            )
 
     async def keep(self) -> None:
         """Write changes in groups and renew the lease, until cancelled.
@@ -221,6 +231,7 @@ class Journal:
             await self._repository.forget(self._lease)
             self.stored = False
             self._forget_dirt()
+        await self._tell()
 
     async def _write(self) -> None:
         async with self._writing:

@@ -30,6 +30,7 @@ from aioelasticluster.providers.base import (
     Instance,
     InstanceState,
     Launched,
+    LaunchOrder,
     Preparation,
 )
 
@@ -46,6 +47,7 @@ class Launch:
     public_key: str = ""
     resources: Mapping[str, str] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
+    _unknown: set[str] = field(default_factory=set, init=False)
 
     async def prepare(self, nodes: Sequence[NodeRecord]) -> None:
         """Make what the first launch needs; raises `ProviderError`."""
@@ -154,24 +156,20 @@ class Launch:
                 listen=journal.listen,
                 repeat_unknown=self.op.provider.capabilities.tokens,
             )
-        except UnknownOutcomeError as error:
-            answer = await self._looked_for(batch, error)
         except ProviderError as error:
+            unknown = isinstance(error, UnknownOutcomeError)
+            if unknown or order.token in self._unknown:
+                answer = await self._looked_for(batch, error)
+                return _missing_of(order, answer)
             journal.put_orders(replace(batch.record, state=OrderState.VOID))
             return order.names, error
-        launched = {instance.index for instance in answer.instances}
-        missing = tuple(
-            name for index, name in enumerate(order.names) if index not in launched
-        )
-        reason = answer.refused or CapacityError(
-            "the cloud launched fewer instances than asked for and did not say why",
-            zone=order.zone,
-            flavor=order.spec.flavor,
-        )
-        return missing, reason
+        return _missing_of(order, answer)
 
-    async def _looked_for(self, batch: Batch, error: UnknownOutcomeError) -> Launched:
-        """Return what exists of an order when the settle window has passed."""
+    async def _looked_for(self, batch: Batch, error: ProviderError) -> Launched:
+        """Return what exists of an order when the settle window has passed.
+
+        If that cannot be found out, the order stays open for the next operation.
+        """
         await anyio.sleep(self.op.provider.settle_window)
         found = await self.op.ask(
             "find", lambda: self.op.provider.find(token=batch.record.token)
@@ -185,9 +183,29 @@ class Launch:
     async def _ask_and_record(self, batch: Batch) -> Launched:
         """Make one create call and record its answer: never parted."""
         await self.op.journal.hold(self.op.provider.launch_patience)
-        answer = await self.op.provider.launch(batch.order)
+        try:
+            answer = await self.op.provider.launch(batch.order)
+        except UnknownOutcomeError:
+            self._unknown.add(batch.order.token)
+            raise
         record_answer(self.op, batch, answer)
         return answer
+
+
+def _missing_of(
+    order: LaunchOrder, answer: Launched
+) -> tuple[tuple[str, ...], ProviderError]:
+    """Return the names that an answer leaves out, and why."""
+    launched = {instance.index for instance in answer.instances}
+    missing = tuple(
+        name for index, name in enumerate(order.names) if index not in launched
+    )
+    reason = answer.refused or CapacityError(
+        "the cloud launched fewer instances than asked for and did not say why",
+        zone=order.zone,
+        flavor=order.spec.flavor,
+    )
+    return missing, reason
 
 
 def record_answer(op: Operation, batch: Batch, answer: Launched) -> None:

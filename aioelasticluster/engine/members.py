@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from itertools import islice
 
 from aioelasticluster.engine.bringup import Bringup
-from aioelasticluster.engine.launch import Launch, adopt, is_up
+from aioelasticluster.engine.launch import Launch, is_up
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.settle import settle
-from aioelasticluster.engine.start import ROLLBACK
+from aioelasticluster.engine.start import rollback
 from aioelasticluster.engine.teardown import end_nodes
 from aioelasticluster.errors import (
     ConfigurationError,
-    NodeNotFoundError,
     ProviderError,
     SshError,
     StopTimeoutError,
@@ -24,7 +23,12 @@ from aioelasticluster.model.states import LIVE, UP, NodeState
 from aioelasticluster.providers.base import Instance
 
 #: States in which a resize leaves nodes that were there before.
-_SETTLED = UP | {NodeState.FAILED, NodeState.PAUSING, NodeState.PAUSED}
+_SETTLED = UP | {
+    NodeState.FAILED,
+    NodeState.PAUSING,
+    NodeState.PAUSED,
+    NodeState.TERMINATED,
+}
 
 
 async def launch_one(op: Operation, name: str) -> None:
@@ -52,30 +56,33 @@ async def end_one(op: Operation, name: str, *, then: NodeState) -> None:
     node = op.journal.node(name)
     if node.state not in LIVE and not node.instance_id:
         return
-    if not await end_nodes(op, [name], [], then=then, timeout=ROLLBACK):
+    if not await end_nodes(op, [name], [], then=then, timeout=rollback(op)):
         raise StopTimeoutError(op.journal.head.name, (node.instance_id,))
 
 
 async def ask_one(op: Operation, name: str) -> bool:
     """Tell whether a node answers SSH with its host key; record it if that is new."""
     node = op.journal.node(name)
-    if node.state is NodeState.BOOTING:
-        instance = await _describe_one(op, node)
-        if instance is None or not is_up(instance):
-            return False
-        adopt(op, name, instance)
-    elif node.state not in UP:
-        return False
     try:
-        if node.state is NodeState.BOOTING:
-            prover = Bringup(op=op, names=(name,), to_launch=(), minimum={})
-            await prover.prove_once(name)
-        else:
+        if node.state in UP:
             await op.transport.probe(op.target(node))
+            return True
+        if node.state is NodeState.BOOTING:
+            return await _prove_one(op, node)
     except SshError as error:
-        op.journal.note(name, fault=str(error))
+        if op.journal.node(name).state is NodeState.BOOTING:
+            op.journal.note(name, fault=str(error))
+    return False
+
+
+async def _prove_one(op: Operation, node: NodeRecord) -> bool:
+    instance = await _describe_one(op, node)
+    if instance is None or not is_up(instance):
         return False
-    return True
+    prover = Bringup(op=op, names=(node.name,), to_launch=(), minimum={})
+    await prover.approach(node.name, instance)
+    await prover.prove_once(node.name)
+    return op.journal.node(node.name).state in UP
 
 
 async def _describe_one(op: Operation, node: NodeRecord) -> Instance | None:
@@ -112,6 +119,16 @@ def grow(op: Operation, kind: str, count: int) -> tuple[str, ...]:
     return tuple(node.name for node in fresh)
 
 
+def without_instance(op: Operation, names: Sequence[str]) -> list[str]:
+    """Return those of the nodes that have no instance, as far as can be known."""
+    return [
+        name
+        for name in names
+        if not op.journal.node(name).instance_id
+        and op.journal.node(name).state not in LIVE
+    ]
+
+
 def unfinished(op: Operation, kind: str) -> tuple[str, ...]:
     """Return the nodes of a kind that an operation left on their way when cut off."""
     return tuple(
@@ -142,11 +159,15 @@ def first_of(op: Operation, kind: str) -> NodeRecord:
 
 
 async def remove(op: Operation, names: Sequence[str]) -> None:
-    """Terminate nodes and forget them; raises `StopTimeoutError`."""
+    """Terminate nodes and forget them.
+
+    Raises `NodeNotFoundError` and `StopTimeoutError`.
+    """
     for name in names:
-        if name not in op.journal.nodes:
-            raise NodeNotFoundError(name, tuple(op.journal.nodes))
-    gone = await end_nodes(op, names, [], then=NodeState.TERMINATED, timeout=ROLLBACK)
+        op.journal.node(name)
+    gone = await end_nodes(
+        op, names, [], then=NodeState.TERMINATED, timeout=rollback(op)
+    )
     if not gone:
         ids = tuple(op.journal.nodes[name].instance_id for name in names)
         raise StopTimeoutError(op.journal.head.name, ids)

@@ -16,6 +16,9 @@ from aioelasticluster.ssh.base import AbstractTransport, HostKeyPolicy, SshTarge
 
 T = TypeVar("T")
 
+#: How long (seconds) the cloud may throttle one request until that is its answer.
+THROTTLED = 120.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
@@ -43,6 +46,7 @@ class Operation:
             request=request,
             cluster=self.journal.head.name,
             listen=self.journal.listen,
+            patience=THROTTLED,
         )
 
     async def check_account(self) -> None:

@@ -11,6 +11,7 @@ from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.user_data import cloud_config, merged
+from aioelasticluster.model.names import by_number
 from aioelasticluster.model.records import NodeRecord, NodeSpec, OrderRecord
 from aioelasticluster.model.states import NodeState
 from aioelasticluster.model.tags import Tags, names_fit
@@ -42,7 +43,7 @@ def batches_of(
         else:
             same.append(node.name)
     for spec, names in by_spec:
-        for batch in _fitting(sorted(names), max_batch):
+        for batch in _fitting(sorted(names, key=by_number), max_batch):
             yield spec, batch
 
 

@@ -6,7 +6,11 @@ import anyio
 
 from aioelasticluster._aio.polling import backoff
 from aioelasticluster.engine.operation import Operation
-from aioelasticluster.errors import UnsupportedError
+from aioelasticluster.errors import (
+    ConfigurationError,
+    PauseTimeoutError,
+    UnsupportedError,
+)
 from aioelasticluster.model.states import UP, NodeState, Target
 from aioelasticluster.providers.base import InstanceState
 
@@ -20,14 +24,18 @@ def check_pausable(op: Operation) -> None:
 
 
 async def pause(op: Operation, *, timeout: float) -> None:
-    """Pause all alive nodes; raises TimeoutError, and may be called again."""
+    """Pause all alive nodes; raises `PauseTimeoutError`, and may be called again."""
+    if not op.journal.stored:
+        raise ConfigurationError(
+            "state", "planned", "the cluster was not started", "Call start() first"
+        )
     op.journal.put_head(target=Target.PAUSED)
     for node in op.journal.in_state(NodeState.BOOTING, *UP):
         op.journal.move(node.name, NodeState.PAUSING)
     await op.journal.flush()
     ids = [node.instance_id for node in op.journal.in_state(NodeState.PAUSING)]
     pauses = backoff(*op.provider.poll_pauses)
-    with anyio.fail_after(timeout):
+    with anyio.move_on_after(timeout):
         if ids:
             await op.ask("pause", lambda: op.provider.pause(ids))
         while waiting := op.journal.in_state(NodeState.PAUSING):
@@ -37,6 +45,8 @@ async def pause(op: Operation, *, timeout: float) -> None:
                     op.journal.move(node.name, NodeState.PAUSED)
             if op.journal.in_state(NodeState.PAUSING):
                 await anyio.sleep(next(pauses))
+    if left := op.journal.in_state(NodeState.PAUSING):
+        raise PauseTimeoutError(op.journal.head.name, tuple(n.name for n in left))
 
 
 async def wake(op: Operation) -> tuple[str, ...]:

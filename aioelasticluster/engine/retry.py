@@ -28,13 +28,16 @@ async def insist(
     cluster: str,
     listen: Callable[[Event], None],
     repeat_unknown: bool = True,
+    patience: float = float("inf"),
 ) -> T:
     """Ask until the cloud answers; the caller owns the deadline.
 
-    Throttling is waited out; other faults of the cloud are met `TRANSIENT_TRIES`
-    times. An unknown outcome is asked again only if the request bears repeating.
+    Throttling is waited out, for at most patience (seconds); other faults of the
+    cloud are met `TRANSIENT_TRIES` times. An unknown outcome is asked again only if
+    the request bears repeating.
     """
     pauses, tries = backoff(0.25, 8.0), 0
+    deadline = anyio.current_time() + patience
     while True:
         try:
             return await ask()
@@ -43,9 +46,10 @@ async def insist(
                 repeat_unknown and isinstance(error, UnknownOutcomeError)
             )
             tries += not isinstance(error, ThrottledError)
-            if not again or tries >= TRANSIENT_TRIES:
-                raise
             pause = next(pauses)
+            late = anyio.current_time() + pause > deadline
+            if not again or late or tries >= TRANSIENT_TRIES:
+                raise
             listen(
                 RequestRetried(
                     cluster=cluster, request=request, reason=str(error), pause=pause

@@ -11,7 +11,8 @@ from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster.engine.launch import adopt
 from aioelasticluster.engine.lookout import Lookout, unsettled
 from aioelasticluster.engine.operation import Operation
-from aioelasticluster.model.records import OrderRecord, OrderState
+from aioelasticluster.errors import KeyPairError, SshError
+from aioelasticluster.model.records import NodeRecord, OrderRecord, OrderState
 from aioelasticluster.model.states import UP, NodeState
 from aioelasticluster.providers.base import Instance, InstanceState
 
@@ -43,7 +44,7 @@ async def settle(op: Operation) -> tuple[str, ...]:
         await anyio.sleep(min(lookout.left, op.provider.poll_pauses[1]))
         found = await op.find()
     adopted = _adopt(op, intended, found)
-    _miss(op, found)
+    await _miss(op, found)
     await op.terminate([*_leaving(op, found), *_strays(op, found)])
     for node in op.journal.in_state(NodeState.TERMINATING):
         op.journal.move(node.name, NodeState.TERMINATED, fault=node.fault, **NOTHING)
@@ -53,7 +54,7 @@ async def settle(op: Operation) -> tuple[str, ...]:
 
 def _complete(orders: Sequence[OrderRecord], found: Sequence[Instance]) -> bool:
     """Whether every node of these orders is listed."""
-    listed = {(i.tags.token, i.index) for i in found if i.tags is not None}
+    listed = {(instance.token, instance.index) for instance in found}
     return all(
         (order.token, index) in listed
         for order in orders
@@ -86,8 +87,7 @@ def _by_index(order: OrderRecord, found: Sequence[Instance]) -> Mapping[int, Ins
     return {
         instance.index: instance
         for instance in found
-        if instance.tags is not None
-        and instance.tags.token == order.token
+        if instance.token == order.token
         and instance.state is not InstanceState.TERMINATING
     }
 
@@ -98,20 +98,41 @@ def _take(op: Operation, name: str, instance: Instance) -> None:
         op.journal.move(name, state)
 
 
-def _miss(op: Operation, found: Sequence[Instance]) -> None:
-    """Mark nodes whose instance is gone; what answers nobody is not alive."""
+async def _miss(op: Operation, found: Sequence[Instance]) -> None:
+    """Mark nodes whose instance is gone.
+
+    One incomplete listing ends no node that works: it must be missing twice, and must
+    not answer.
+    """
+    if not _missing(op, found):
+        return
+    await anyio.sleep(op.provider.poll_pauses[1])
+    for node in _missing(op, await op.find()):
+        if node.state not in UP or not await _answers(op, node):
+            op.journal.move(node.name, NodeState.FAILED, fault="its instance is gone")
+
+
+def _missing(op: Operation, found: Sequence[Instance]) -> list[NodeRecord]:
+    """Return nodes whose instance should be listed, and is not."""
     listed = {i.id for i in found if i.state is not InstanceState.TERMINATING}
     recent = wall_clock() - op.provider.settle_window
-    for node in op.journal.in_state(NodeState.BOOTING, NodeState.PAUSED, *UP):
+    missing: list[NodeRecord] = []
+    for node in op.journal.in_state(
+        NodeState.BOOTING, NodeState.PAUSING, NodeState.PAUSED, *UP
+    ):
         order = op.order_of(node)
         fresh = order is not None and order.written > recent
         if node.instance_id not in listed and not fresh:
-            op.journal.move(
-                node.name,
-                NodeState.FAILED,
-                fault="its instance is gone",
-                instance_id="",
-            )
+            missing.append(node)
+    return missing
+
+
+async def _answers(op: Operation, node: NodeRecord) -> bool:
+    try:
+        await op.transport.probe(op.target(node))
+    except (SshError, KeyPairError):
+        return False
+    return True
 
 
 def _leaving(op: Operation, found: Sequence[Instance]) -> list[str]:
@@ -124,11 +145,8 @@ def _leaving(op: Operation, found: Sequence[Instance]) -> list[str]:
 def _strays(op: Operation, found: Sequence[Instance]) -> list[str]:
     """Return instances of the cluster that no node has: late ones of old attempts."""
     known = {node.instance_id for node in op.journal.nodes.values()}
-    open_tokens = {order.token for order in unsettled(op)}
     return [
         instance.id
         for instance in found
-        if instance.id not in known
-        and instance.state is not InstanceState.TERMINATING
-        and (instance.tags is None or instance.tags.token not in open_tokens)
+        if instance.id not in known and instance.state is not InstanceState.TERMINATING
     ]

@@ -25,7 +25,8 @@ from aioelasticluster.model.records import NodeRecord
 from aioelasticluster.model.reports import NodeFault, StartReport
 from aioelasticluster.model.states import LIVE, UP, NodeState
 
-#: How long (seconds) undoing may take, on top of the operation's own timeout.
+#: How long (seconds) undoing may take, on top of the operation's own timeout and of
+#: the time in which the cloud may not list what it launched.
 ROLLBACK = 60.0
 
 #: States from which a node can be launched.
@@ -52,8 +53,9 @@ async def start(
 ) -> StartReport:
     """Bring all nodes up (or only some), and return how each fared.
 
-    Raises `StartError` or a `ProviderError` after everything that this call launched
-    was terminated; nodes that were alive before are never touched.
+    The timeout counts from when earlier orders are settled. Raises `StartError` or a
+    `ProviderError` after everything that this call launched was terminated; nodes that
+    were alive before are never touched.
     """
     begun = anyio.current_time()
     first = not op.journal.stored
@@ -67,20 +69,26 @@ async def start(
         to_launch=tuple(n.name for n in nodes if n.state in _LAUNCHABLE),
         minimum=_all_of(op, nodes) if wish.minimum is None else wish.minimum,
     )
+    deadline = anyio.current_time() + wish.timeout
     attempt = _Attempt(bringup, names, adopted, begun, first)
     try:
-        await bringup.run(deadline=begun + wish.timeout)
+        await bringup.run(deadline=deadline)
     except BaseException:
         if not wish.kept():
             await attempt.undo()
         raise
-    return await attempt.conclude(wish)
+    return await attempt.conclude(wish, deadline)
 
 
 def _all_of(op: Operation, nodes: Iterable[NodeRecord]) -> Counter[str]:
     """Return how many nodes of each kind are up when all of these are, too."""
     names = {node.name for node in (*nodes, *op.journal.in_state(*UP))}
     return Counter(op.journal.nodes[name].kind for name in names)
+
+
+def rollback(op: Operation) -> float:
+    """Return how long (seconds) it may take to end nodes for certain."""
+    return ROLLBACK + op.provider.settle_window
 
 
 class _Attempt:
@@ -101,9 +109,9 @@ class _Attempt:
         self.begun = begun
         self.first = first
 
-    async def conclude(self, wish: Wish) -> StartReport:
+    async def conclude(self, wish: Wish, deadline: float) -> StartReport:
         """Judge the outcome; raises if it is not enough."""
-        error = self._verdict(anyio.current_time() >= self.begun + wish.timeout)
+        error = self._verdict(anyio.current_time() >= deadline)
         if error is not None:
             await self.undo()
             raise error
@@ -185,13 +193,12 @@ class _Attempt:
     async def _end(self, names: list[str], tokens: Collection[str]) -> bool:
         if not names and not tokens:
             return True
-        work = end_nodes(
-            self.op, names, tokens, then=NodeState.FAILED, timeout=ROLLBACK - 5
-        )
-        return await finish(work, patience=ROLLBACK)
+        time = rollback(self.op)
+        work = end_nodes(self.op, names, tokens, then=NodeState.FAILED, timeout=time)
+        return await finish(work, patience=time + 5.0)
 
     async def undo(self) -> None:
-        """Terminate what this call launched (or adopted and did not get up).
+        """Terminate what this call launched.
 
         A cancellation waits for it. What cannot be confirmed stays recorded.
         """

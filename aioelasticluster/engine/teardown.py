@@ -92,17 +92,23 @@ VANISHING = 10.0
 async def _end_instances(
     op: Operation, names: Collection[str], tokens: Collection[str]
 ) -> None:
-    ids = {op.journal.nodes[name].instance_id for name in names} - {""}
-    if not ids and not tokens:
+    nodes = [op.journal.nodes[name] for name in names]
+    ids = {node.instance_id for node in nodes} - {""}
+    # Orders of theirs that nobody answered may launch other nodes, too.
+    unanswered = {order.token for order in unsettled(op)}
+    pending = {(n.token, n.name) for n in nodes if n.token in unanswered}
+    if not ids and not tokens and not pending:
         return
     asked, pauses = frozenset[str](), backoff(*op.provider.poll_pauses)
     begun = anyio.current_time()
-    lookout = Lookout(op, tokens=tokens, ids=ids)
+    lookout = Lookout(op, tokens={*tokens, *(token for token, _ in pending)}, ids=ids)
     while True:
         found = [
             instance
             for instance in await op.find()
-            if instance.id in ids or (instance.tags and instance.tags.token in tokens)
+            if instance.id in ids
+            or instance.token in tokens
+            or (instance.token, instance.name) in pending
         ]
         lookout.saw(found)
         asked |= await _terminate_new(op, found, asked)

@@ -71,6 +71,11 @@ def host_alias(node: str, cluster_id: str) -> str:
     return f"{node}.{cluster_id}"
 
 
+def by_number(name: str) -> tuple[str, int]:
+    """Return what names are ordered by: `compute1000` comes after `compute999`."""
+    return name.rstrip("0123456789"), index_of(name)
+
+
 def index_of(name: str) -> int:
     """Return the number at the end of a node's name, 0 where there is none."""
     return int(name[len(name.rstrip(digits)) :] or 0)

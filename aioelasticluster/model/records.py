@@ -106,7 +106,6 @@ class ClusterHead:
     id: str
     name: str
     target: Target = Target.RUNNING
-    repository: str = ""
     identity: str = ""
     plan: str = ""
     owner: str = ""

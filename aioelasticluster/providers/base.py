@@ -37,7 +37,8 @@ class Instance:
     """One instance as the cloud describes it; a terminated one is not described.
 
     `index` is its place in its order's names, stable for its life; `addresses` are
-    in the order in which they should be tried; `tags` is None where it is not ours.
+    in the order in which they should be tried; `fault`, of an instance that failed, is
+    classified as an error of a call would be; `tags` is None where it is not ours.
     """
 
     id: str
@@ -46,8 +47,13 @@ class Instance:
     addresses: tuple[str, ...] = ()
     ssh_port: int = 22
     zone: str = ""
-    fault: str = ""
+    fault: ProviderError | None = None
     tags: Tags | None = None
+
+    @property
+    def token(self) -> str:
+        """The token of its order, empty where it is not ours."""
+        return self.tags.token if self.tags else ""
 
     @property
     def name(self) -> str:
@@ -164,7 +170,8 @@ class AbstractCloudProvider(HeldInBlock, ABC):
         """Return what exists of an order or a cluster; without either, all of ours.
 
         Includes instances in every state but terminated. Instances launched less
-        than `settle_window` ago may be missing.
+        than `settle_window` ago may be missing; if others may be (a region that does
+        not answer), it raises `TransientError` instead of a part.
         """
 
     @abstractmethod
@@ -174,22 +181,34 @@ class AbstractCloudProvider(HeldInBlock, ABC):
         """Return the cluster's instances in as few requests as there can be.
 
         `awaited` are the ids that the caller waits for: a cloud that can filter
-        need not return others.
+        need not return others. One that ended by itself (reclaimed, refused after the
+        call was accepted) may be returned as failed, with its fault.
         """
 
-    async def finish(self, instances: Sequence[Instance]) -> None:
-        """Do a journalled second step (floating addresses); repeating it is safe."""
+    async def finish(self, instances: Sequence[Instance]) -> Sequence[Instance]:
+        """Do the second step that running instances may need (floating addresses).
+
+        Returns them as they are then, in the same order. Repeating it is safe and makes
+        nothing new. Raises `ProviderError`: that is these instances' bad luck alone.
+        """
+        return instances
 
     @abstractmethod
     async def terminate(self, ids: Sequence[str]) -> None:
         """Terminate in batches; an id that is unknown or gone is success."""
 
     async def pause(self, ids: Sequence[str]) -> None:
-        """Stop instances and keep their disks (capability `pause`)."""
+        """Stop instances and keep their disks (capability `pause`).
+
+        Ids that are unknown, and instances that are paused already, are success.
+        """
         raise AssertionError("capability `pause` is not declared")
 
     async def resume(self, ids: Sequence[str]) -> None:
-        """Start paused instances again (capability `pause`)."""
+        """Start paused instances again (capability `pause`).
+
+        Ids that are unknown, and instances that run already, are success.
+        """
         raise AssertionError("capability `pause` is not declared")
 
     async def host_keys(self, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
@@ -199,13 +218,13 @@ class AbstractCloudProvider(HeldInBlock, ABC):
         """
         raise AssertionError("capability `cloud_host_keys` is not declared")
 
+    @abstractmethod
     async def retag(self, ids: Sequence[str], *, repository: str) -> None:
         """Write another repository's id into the tags of instances.
 
         For a cluster that is saved into another repository than it was launched
         from: else that one's clean-up would take its instances for orphans.
         """
-        raise AssertionError(f"{type(self).__name__} cannot retag")
 
     @abstractmethod
     async def cleanup(self, cluster_id: str) -> None:

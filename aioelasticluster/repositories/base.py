@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import HeldInBlock
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.model.records import Change, ClusterRecord
@@ -155,8 +153,3 @@ class AbstractClusterRepository(HeldInBlock, ABC):
                 await self.forget(lease)
             finally:
                 await self.release(lease)
-
-    @cached_property
-    def _held(self) -> LoopLocal[list[AbstractAsyncContextManager[None]]]:
-        """What `async with` keeps open: blocks may overlap, on several loops too."""
-        return LoopLocal(list)

@@ -246,8 +246,8 @@ class FakeCloudProvider(AbstractCloudProvider):
 
     def _put(self, ids: Sequence[str], state: InstanceState) -> None:
         for identifier in ids:
-            fake = self.cloud.instances[identifier]
-            fake.instance = replace(fake.instance, state=state)
+            if (fake := self.cloud.instances.get(identifier)) is not None:
+                fake.instance = replace(fake.instance, state=state)
 
     async def retag(self, ids: Sequence[str], *, repository: str) -> None:
         """Write another repository's id into tags."""
@@ -280,7 +280,9 @@ class FakeCloudProvider(AbstractCloudProvider):
             return instance
         if instance.name in self.faults.broken:
             return replace(
-                instance, state=InstanceState.FAILED, fault="no valid host was found"
+                instance,
+                state=InstanceState.FAILED,
+                fault=CapacityError("no valid host was found"),
             )
         if fake.up_at <= self._now():
             return replace(instance, state=InstanceState.RUNNING)

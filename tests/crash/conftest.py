@@ -26,8 +26,15 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def seed() -> str:
-    """Draw a seed for all that is random; `AIOEC_SEED` repeats a failure."""
-    return os.environ.get("AIOEC_SEED", str(random.getrandbits(32)))
+    """Choose the seed for all that is random; `AIOEC_SEED` repeats a failure."""
+    return os.environ.get("AIOEC_SEED") or str(random.getrandbits(32))
+
+
+@pytest.fixture
+def draw(request: pytest.FixtureRequest, seed: str) -> random.Random:
+    """Give a test random numbers of its own; the report of a failure has the seed."""
+    request.node.add_report_section("call", "seed", f"AIOEC_SEED={seed}")
+    return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aioelasticluster import Cluster, LocalCloudProvider, SqliteRepository
+from aioelasticluster._aio.polling import backoff, poll
 from aioelasticluster.model.records import ClusterRecord
 from aioelasticluster.providers.base import Instance, InstanceState
 from aioelasticluster.providers.faults import FaultPlan
@@ -184,11 +185,21 @@ class Scene:
         async with self.provider() as provider:
             assert await provider.find() == ()
         assert not await self.known()
-        # A cloud that was started and never asked for anything waits a while.
-        with anyio.fail_after(PROMISE):
-            while await anyio.to_thread.run_sync(processes_of, self.state):
-                await anyio.sleep(0.05)
+        await self._deserted()
         assert not self.state.exists() or list(self.state.iterdir()) == []
+
+    async def _deserted(self) -> None:
+        """Wait until no process belongs to the state folder any more.
+
+        A cloud that was started and never asked for anything waits a while for that.
+        """
+
+        async def nobody() -> bool | None:
+            found = await anyio.to_thread.run_sync(processes_of, self.state)
+            return None if found else True
+
+        with anyio.fail_after(PROMISE):
+            await poll(nobody, pauses=backoff(0.02, 0.2))
 
     async def end(self) -> None:
         """End whatever a failed test has left."""

@@ -69,13 +69,11 @@ async def completed(cluster: Cluster, scene: Scene) -> None:
     ],
 )
 async def test_a_program_killed_on_a_bad_day_loses_nothing(
-    scene: Scene, seed: str, number: int
+    scene: Scene, draw: random.Random, number: int
 ) -> None:
     scene.computes = COMPUTES
-    draw = random.Random(f"{seed}/{number}")
     faults, delay = bad_day(draw), draw.uniform(0.0, LATEST)
     afterwards = (stopped, completed)[number % 2]
-    print(f"AIOEC_SEED={seed}: {faults}, killed after {delay:.3f} s")
     async with scene.program(scene.script("start", faults=faults)) as program:
         await anyio.sleep(delay)
         await program.killed()

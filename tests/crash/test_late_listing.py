@@ -1,4 +1,4 @@
-"""A program is killed when its instances exist, but the cloud does not list them yet."""
+"""A program is killed when its instances exist, but are not listed by the cloud yet."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -38,8 +39,7 @@ async def run_again(scene: Scene) -> None:
     """The same program runs again, in a new process."""
     with anyio.fail_after(PROMISE):
         assert await scene.run(scene.script("start")) == 0, scene.errors
-    cluster = await scene.check_complete()
-    await cluster.stop()
+    await (await scene.check_complete()).stop()
     await scene.check_empty()
 
 
@@ -56,27 +56,26 @@ async def cleaned_up(scene: Scene) -> None:
     await scene.check_empty()
 
 
-WAYS: tuple[Way, ...] = (stopped, run_again, cleaned_up)
+def cases() -> Iterator[Any]:
+    """Yield moments and ways: all of them in a soak test, else the ways in turn."""
+    ways: tuple[Way, ...] = (stopped, run_again, cleaned_up)
+    for number in range(MOMENTS):
+        for index, way in enumerate(ways):
+            often = number % len(ways) == index
+            yield pytest.param(
+                number,
+                way,
+                marks=() if often else pytest.mark.soak,
+                id=f"{number}-{way.__name__}",
+            )
 
 
-async def crash(scene: Scene, way: Way, delay: float) -> None:
-    """Kill a start so many seconds after it has begun, and clear up."""
+@pytest.mark.parametrize(("number", "way"), [*cases()])
+async def test_a_start_killed_at_a_random_moment_loses_nothing(
+    scene: Scene, undisturbed: float, draw: random.Random, number: int, way: Way
+) -> None:
     script = scene.script("start", recorded=way is not cleaned_up)
     async with scene.program(script) as program:
-        await anyio.sleep(delay)
+        await anyio.sleep((number + draw.random()) / MOMENTS * undisturbed * SLACK)
         await program.killed()
     await way(scene)
-
-
-def moment(seed: str, number: int) -> float:
-    """Draw the nth moment, as a fraction of the whole; they cover all of it."""
-    return (number + random.Random(f"{seed}/{number}").random()) / MOMENTS
-
-
-@pytest.mark.parametrize("number", range(MOMENTS))
-async def test_a_start_killed_at_a_random_moment_loses_nothing(
-    scene: Scene, undisturbed: float, seed: str, number: int
-) -> None:
-    delay = moment(seed, number) * undisturbed * SLACK
-    print(f"AIOEC_SEED={seed}: killed after {delay:.3f} s of {undisturbed:.3f} s")
-    await crash(scene, WAYS[number % len(WAYS)], delay)

@@ -93,10 +93,9 @@ async def test_killed_after_the_new_key_is_installed_both_are_accepted(
     [*range(3), *(pytest.param(n, marks=pytest.mark.soak) for n in range(3, 40))],
 )
 async def test_killed_at_any_moment_of_the_installation_nobody_is_locked_out(
-    scene: Scene, seed: str, number: int
+    scene: Scene, draw: random.Random, number: int
 ) -> None:
-    delay = random.Random(f"{seed}/{number}").uniform(0.0, INSTALLATION)
-    print(f"AIOEC_SEED={seed}: killed {delay:.3f} s after the key was recorded")
+    delay = draw.uniform(0.0, INSTALLATION)
     strikes = {"after accept 1": f"SIGKILL+{delay}"}
     await scene.run(scene.script("start", strikes=strikes))
     await check_not_locked_out(scene)

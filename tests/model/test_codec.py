@@ -57,7 +57,6 @@ ORDER = OrderRecord(
 HEAD = ClusterHead(
     id="0123",
     name="demo",
-    repository="mem-1",
     identity="account",
     plan="p",
     owner="o",

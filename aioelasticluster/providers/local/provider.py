@@ -16,6 +16,7 @@ from aioelasticluster._aio.shared import Shared
 from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
+    ProviderError,
     ThrottledError,
     TransientError,
     UnknownOutcomeError,
@@ -266,7 +267,7 @@ class LocalCloudProvider(AbstractCloudProvider):
                 addresses=(item["address"],),
                 ssh_port=item["port"],
                 zone=item["zone"],
-                fault=item["fault"],
+                fault=ProviderError(item["fault"]) if item["fault"] else None,
                 tags=tags[item["tags"]],
             )
             for item in answer["instances"]

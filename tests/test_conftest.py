@@ -1,4 +1,4 @@
-"""AIOELASTICLUSTER_REQUIRE: whether a machine that must run tests may skip them."""
+"""What the conftest of all tests refuses: skips of required tests, shared loops."""
 
 from __future__ import annotations
 
@@ -40,10 +40,28 @@ def test_skipped_by_itself():
 """
 
 
+SHARING = """
+import pytest
+
+@pytest.fixture(scope="{scope}")
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture(scope="{scope}")
+async def service():
+    yield 42
+
+async def test_with_a_service(service):
+    assert service == 42
+"""
+
+
 @pytest.fixture
 def inner(pytester: pytest.Pytester) -> pytest.Pytester:
     """Return a project with our conftest, one file of marked and one of other tests."""
-    pytester.makeini("[pytest]\nmarkers =\n    containers: needs an engine\n")
+    pytester.makeini(
+        "[pytest]\nanyio_mode = auto\nmarkers =\n    containers: needs an engine\n"
+    )
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
     pytester.makepyfile(test_marked=MARKED, test_unmarked=UNMARKED)
     return pytester
@@ -93,3 +111,25 @@ def test_a_marker_that_does_not_exist_cannot_be_required(
 
     outcome.stderr.fnmatch_lines(["*names container: no selected test is marked so*"])
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("scope", ["class", "module", "package", "session"])
+def test_no_fixture_may_lend_its_loop_to_later_tests(
+    inner: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    inner.makepyfile(test_sharing=SHARING.format(scope=scope))
+
+    outcome = run(inner, monkeypatch, "", "test_sharing.py")
+
+    outcome.assert_outcomes(errors=1)
+    outcome.stdout.fnmatch_lines([f"*anyio_backend of scope {scope} would give its*"])
+
+
+def test_a_loop_for_one_test_is_welcome(
+    inner: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner.makepyfile(test_sharing=SHARING.format(scope="function"))
+
+    outcome = run(inner, monkeypatch, "", "test_sharing.py")
+
+    outcome.assert_outcomes(passed=1)
