@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
@@ -16,12 +17,6 @@ import pytest
 from tests.crash.program import DONE
 from tests.crash.scene import Scene
 from tests.providers.local_cloud import left_behind
-
-
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Let one loop serve fixtures that are wider than a test."""
-    return "asyncio"
 
 
 @pytest.fixture(scope="session")
@@ -71,11 +66,13 @@ async def scene(tmp_path: Path, key_pair: Path) -> AsyncIterator[Scene]:
 
 
 @pytest.fixture(scope="session")
-async def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, key_pair: Path
-) -> float:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, key_pair: Path) -> float:
     """Measure how long a start of ten nodes takes on this machine (seconds)."""
-    async with made_scene(tmp_path_factory.mktemp("undisturbed"), key_pair) as scene:
+    return asyncio.run(measured(tmp_path_factory.mktemp("undisturbed"), key_pair))
+
+
+async def measured(folder: Path, key_pair: Path) -> float:
+    async with made_scene(folder, key_pair) as scene:
         async with scene.program(scene.script("start")) as program:
             begun = anyio.current_time()
             await program.says(DONE)
