@@ -86,7 +86,7 @@ async def test_a_broken_instance_is_described_as_failed_with_a_reason(
     launched = await cloud.provider.launch(cloud.order("a1", "a2"))
     [seen] = await cloud.described(launched.instances[1].id)
     assert seen.state is S.FAILED
-    assert "never run" in seen.fault
+    assert "never run" in str(seen.fault)
     await cloud.provider.terminate([seen.id])
     await cloud.gone(seen.id)
 

@@ -175,7 +175,7 @@ async def test_an_instance_that_is_killed_from_outside_has_failed(
     await eventually(lambda: len(processes_of(cloud.state)) < 3)
     [found] = await cloud.described(instance.id)
     assert found.state is S.FAILED
-    assert "server process has ended" in found.fault
+    assert "server process has ended" in str(found.fault)
     await cloud.provider.terminate([instance.id])
     await cloud.gone(instance.id)
     assert not runs(int(file.read_text()))
