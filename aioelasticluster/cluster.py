@@ -21,7 +21,6 @@ from aioelasticluster.adapters import (
 )
 from aioelasticluster.engine import configure, members, pausing, teardown
 from aioelasticluster.engine.handle import Handle
-from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.settle import settle
 from aioelasticluster.engine.start import (
     ROLLBACK,
@@ -44,7 +43,7 @@ from aioelasticluster.model.records import (
     ClusterRecord,
 )
 from aioelasticluster.model.reports import RunResult, SetupReport, StartReport
-from aioelasticluster.model.states import UP, NodeState
+from aioelasticluster.model.states import UP
 from aioelasticluster.node import Node
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository
@@ -190,10 +189,9 @@ class Cluster(Roster):
         check_minimum(self._planned(), min_nodes)
         async with handle.operation("start") as op:
             handle.begin()
-            planned = self._planned()
             wish = Wish(
                 timeout=timeout,
-                minimum=dict(planned) | dict(min_nodes or {}),
+                minimum=dict(self._planned()) | dict(min_nodes or {}),
                 keep_stragglers=keep_stragglers,
                 kept=lambda: handle.keeps,
             )
@@ -221,7 +219,7 @@ class Cluster(Roster):
             handle.begin()
             more = count - self._planned()[kind]
             if more < 0:
-                await self._remove(op, members.leaving(op, kind, -more))
+                await handle.remove(op, members.leaving(op, kind, -more))
             left = members.unfinished(op, kind)
             added = members.grow(op, kind, max(more, 0))
             try:
@@ -240,14 +238,7 @@ class Cluster(Roster):
             if not op.journal.stored:
                 return op.journal.drop(name)
             await op.check_account()
-            await self._remove(op, [name])
-
-    async def _remove(self, op: Operation, names: Sequence[str]) -> None:
-        handle = self._handle
-        if any(op.journal.nodes[name].state is NodeState.READY for name in names):
-            view = configure.view(op, handle.secrets)
-            await handle.setup.before_removal(view, names)
-        await members.remove(op, names)
+            await self._handle.remove(op, [name])
 
     async def setup(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -19,6 +19,7 @@ from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import Shared
 from aioelasticluster._aio.tasks import accompanied
 from aioelasticluster._process import ProcessIdentity
+from aioelasticluster.engine import configure, members
 from aioelasticluster.engine.configure import Secrets, check_requirements
 from aioelasticluster.engine.event_log import EventLog
 from aioelasticluster.engine.journal import PATIENCE, Journal
@@ -34,7 +35,7 @@ from aioelasticluster.model.codec import plan_digest
 from aioelasticluster.model.events import OperationEnded, OperationStarted
 from aioelasticluster.model.records import Change, ClusterRecord
 from aioelasticluster.model.reports import StartReport
-from aioelasticluster.model.states import Target
+from aioelasticluster.model.states import NodeState, Target
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository
 from aioelasticluster.setup.base import AbstractSetupProvider
@@ -203,6 +204,12 @@ class Handle:
             journal=self.journal,
             repository_id="",
         )
+
+    async def remove(self, op: Operation, names: Sequence[str]) -> None:
+        """Drain nodes that are set up, terminate their instances and forget them."""
+        if any(op.journal.node(name).state is NodeState.READY for name in names):
+            await self.setup.before_removal(configure.view(op, self.secrets), names)
+        await members.remove(op, names)
 
     async def clean_up(self, cluster_id: str) -> None:
         """Remove what is kept on this machine for a cluster that is gone."""
