@@ -215,8 +215,8 @@ class Fleet:
         return {}
 
     def _set_paused(self, ids: Collection[str], *, paused: bool) -> None:
-        items = [self._known(name) for name in ids]
-        servers = {name: server_of(self._folder.instance(name)) for name in ids}
+        items = self._existing(ids)
+        servers = {item.id: server_of(self._folder.instance(item.id)) for item in items}
         for item in items:
             if not item.terminating and not item.fault:
                 item.paused = paused
@@ -233,15 +233,14 @@ class Fleet:
 
     def retag(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Write tags over those of instances."""
-        for item in [self._known(name) for name in request["ids"]]:
+        for item in self._existing(request["ids"]):
             item.tags = item.tags | request["tags"]
             item.save(self._folder.instance(item.id))
         return {}
 
-    def _known(self, name: str) -> InstanceRecord:
-        if (item := self._instances.get(name)) is None:
-            raise RefusedError("invalid", f"there is no instance {name}")
-        return item
+    def _existing(self, ids: Collection[str]) -> list[InstanceRecord]:
+        """Return the instances of these ids; those that are gone are passed over."""
+        return [self._instances[name] for name in ids if name in self._instances]
 
     # -- ending
 
