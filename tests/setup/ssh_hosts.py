@@ -100,6 +100,7 @@ async def serve(plan: dict[str, Any]) -> None:
             authorized_client_keys=plan["authorized"],
             process_factory=handle,
             sftp_factory=True,
+            gss_host=None,  # else asyncssh asks the network for this machine's name
             encoding=None,
         )
         ports[name] = server.get_port()

@@ -329,7 +329,7 @@ async def test_a_proxy_command_leads_to_the_hosts(rig: Rig) -> None:
     )
     script = rig.folder / "proxy.py"
     script.write_text(code)
-    proxy = f"sh -c 'echo %h >> {log}; exec python3 {script} %h %p'"
+    proxy = f"sh -c 'echo %h >> {log}; exec python3 -u {script} %h %p'"
     report = await rig.provider().setup(
         replace(rig.cluster, proxy=proxy), only=["compute001"]
     )

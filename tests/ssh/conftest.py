@@ -198,6 +198,8 @@ async def listen(user_key: KeyFiles) -> AsyncIterator[Listen]:
     acceptors: list[asyncssh.SSHAcceptor] = []
 
     async def start(*host_keys: Any, **options: Any) -> int:
+        # Without a `gss_host` asyncssh asks the network for this machine's name.
+        options = {"gss_host": None, **options}
         options.setdefault("authorized_client_keys", str(user_key.public))
         options.setdefault("server_factory", Accepting)
         options.setdefault("process_factory", _answer)

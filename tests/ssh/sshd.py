@@ -120,6 +120,7 @@ async def main(plan: dict[str, Any]) -> None:
             server_host_keys=[key_file],
             authorized_client_keys=plan["authorized_keys"],
             process_factory=serve,
+            gss_host=None,  # else asyncssh asks the network for this machine's name
             encoding=None,
         )
 
