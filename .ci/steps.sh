@@ -27,6 +27,7 @@ install_what_is_missing() {
 check_out() {
   local git=(git -c safe.directory='*' -C "$source_tree")
   mkdir "$scratch/checkout" "$scratch/tmp"
+  chmod 755 "$scratch" # some tests become somebody without rights
   "${git[@]}" archive HEAD | tar -x -C "$scratch/checkout"
   cd "$scratch/checkout"
   export TMPDIR=$scratch/tmp
