@@ -174,9 +174,10 @@ class Cluster(Roster):
         At the deadline (timeout, seconds) it returns too if every kind has at least
         its `min_nodes` (default: all): stragglers are terminated and `failed`, or
         kept booting with `keep_stragglers`. Otherwise what *this call* launched is
-        terminated, which may take another 60 s, and `StartTimeoutError` is raised;
-        `StartError` if that is clear earlier. What the cloud refuses for good
-        (`UnauthorizedError`, `InvalidRequestError`) ends it at once.
+        terminated, in 60 s and the cloud's settle window at most, and
+        `StartTimeoutError` is raised; `StartError` if that is clear earlier. What the
+        cloud refuses for good (`UnauthorizedError`, `InvalidRequestError`) ends it at
+        once. Settling what an earlier start left open does not count.
 
         On a cluster that runs it completes what is missing. A fresh handle whose
         name is recorded with the same plan takes that cluster over; with another one
@@ -388,8 +389,7 @@ class Cluster(Roster):
         stops = handle.mine if self._stop_on_exit is None else self._stop_on_exit
         try:
             if handle.keeps:
-                async with handle.on_record():
-                    pass  # what is to be kept is recorded so
+                await handle.record_that_it_is_kept()
             elif stops:
                 await finish(self.stop(timeout=LEAVING), patience=LEAVING + ROLLBACK)
         except ElasticlusterError as failure:

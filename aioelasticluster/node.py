@@ -82,8 +82,9 @@ class Node:
     async def is_alive(self) -> bool:
         """Ask now whether the node answers SSH with its expected host key.
 
-        A node that boots becomes alive by the first positive answer. Takes at most
-        the probe's own timeouts. Raises `ProviderError`.
+        A node that boots becomes alive by the first positive answer. Takes at most the
+        probe's own timeouts, and what the cloud takes to describe a booting one.
+        Raises `ProviderError`.
         """
         handle = self._handle
         try:

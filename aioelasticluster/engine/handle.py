@@ -220,6 +220,11 @@ class Handle:
         """Let the cluster outlive its block; recorded when that is left, or before."""
         self.keeps = True
 
+    async def record_that_it_is_kept(self) -> None:
+        """Write what `keep` said, which any hold on the record does by the way."""
+        async with self.on_record():
+            pass
+
     async def move_to(self, repository: AbstractClusterRepository) -> None:
         """Record the cluster in another repository, and no more in the present one.
 

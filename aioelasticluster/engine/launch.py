@@ -134,7 +134,8 @@ class Launch:
         """Return the names that an order did not launch, and why not.
 
         A call whose outcome is unknown is repeated: this process still holds the
-        very request. Where the cloud has no tokens it is left to settling.
+        very request. Where the cloud has no tokens, or does not answer again, it is
+        looked for when the settle window has passed.
         """
         journal, order = self.op.journal, batch.order
         journal.listen(
@@ -215,15 +216,13 @@ def record_answer(op: Operation, batch: Batch, answer: Launched) -> None:
         adopt(op, names[instance.index], instance)
     done = replace(batch.record, state=OrderState.DONE, written=wall_clock())
     op.journal.put_orders(done)
-    launched = {instance.index for instance in answer.instances}
+    missing, _ = _missing_of(batch.order, answer)
     op.journal.listen(
         OrderAnswered(
             cluster=op.journal.head.name,
             token=batch.order.token,
-            launched=tuple(names[index] for index in sorted(launched)),
-            refused=tuple(
-                name for index, name in enumerate(names) if index not in launched
-            ),
+            launched=tuple(name for name in names if name not in missing),
+            refused=missing,
             reason=str(answer.refused or ""),
         )
     )

@@ -9,9 +9,6 @@ from typing import Any, Self
 
 from aioelasticluster.model.states import NodeState, Target, check_move
 
-#: What an option or a setting may be: plain data that JSON can hold.
-Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSpec:
