@@ -3,23 +3,52 @@
 
 source_tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/aioec-ci.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
+transient=("$scratch") # what has to go, however the run ends
+trap 'rm -rf "${transient[@]}"' EXIT
 durations=()
 
-# Install what the README presupposes, where it is missing (as root, on Debian).
+# Install what the README presupposes, where it is missing (as root, on Debian), and
+# OpenSSH's server if its tests must run.
 install_what_is_missing() {
   local packages=()
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
   command -v git >/dev/null || packages+=(git)
   command -v ssh >/dev/null || packages+=(openssh-client)
-  if [ ${#packages[@]} -eq 0 ]; then return; fi
+  if required sshd; then
+    (PATH=/usr/sbin:/usr/local/sbin:$PATH; command -v sshd >/dev/null) ||
+      packages+=(openssh-server)
+    # As root it insists on a folder that only its service would make.
+    [ "$(id -u)" -ne 0 ] || mkdir -p -m 755 /run/sshd
+  fi
+  if [ ${#packages[@]} -gt 0 ]; then install_packages "${packages[@]}"; fi
+}
 
-  local began=$SECONDS options=(-qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=60)
+# Tell whether the tests with this marker must not skip.
+required() {
+  [[ ,${AIOELASTICLUSTER_REQUIRE-}, == *,$1,* ]]
+}
+
+# Install packages; what serves among them does not begin to, now or at the next boot.
+install_packages() {
+  local packages=("$@") began=$SECONDS policy=/usr/sbin/policy-rc.d
+  local options=(-qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=60)
   export DEBIAN_FRONTEND=noninteractive
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "ci: only root can do this here: apt-get install ${packages[*]}" >&2
+    return 1
+  fi
+  if [ ! -e "$policy" ]; then # else the machine has its own rule for that
+    transient+=("$policy")
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
   timeout --kill-after=10 120 apt-get "${options[@]}" update </dev/null
   timeout --kill-after=10 240 apt-get "${options[@]}" install -y \
     --no-install-recommends "${packages[@]}" </dev/null >"$scratch/apt.log" 2>&1 ||
     { cat "$scratch/apt.log"; return 1; }
+  if [[ " ${packages[*]} " == *" openssh-server "* ]]; then
+    update-rc.d ssh disable >>"$scratch/apt.log" 2>&1
+  fi
   took "$began" 360 "apt-get install ${packages[*]}"
 }
 

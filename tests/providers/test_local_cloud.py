@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,17 +56,17 @@ asyncio.run(main())
 """
 
 
-async def client(cloud: LocalCloud, order: LaunchOrder, stay: float = 0.0) -> Process:
-    """Start a client process with an order to launch."""
-    import pickle
-
-    process = await anyio.open_process(
-        [sys.executable, "-c", CLIENT, str(cloud.state), str(stay)], stderr=None
-    )
-    assert process.stdin is not None
-    await process.stdin.send(pickle.dumps(order))
-    await process.stdin.aclose()
-    return process
+@asynccontextmanager
+async def client(
+    cloud: LocalCloud, order: LaunchOrder, stay: float = 0.0
+) -> AsyncIterator[Process]:
+    """Have a client process with an order to launch; it has ended after the block."""
+    command = [sys.executable, "-c", CLIENT, str(cloud.state), str(stay)]
+    async with await anyio.open_process(command, stderr=None) as process:
+        assert process.stdin is not None
+        await process.stdin.send(pickle.dumps(order))
+        await process.stdin.aclose()
+        yield process
 
 
 async def answer_of(process: Process) -> list[str]:
@@ -93,10 +96,9 @@ async def test_instances_of_a_killed_client_are_found_by_another(
     cloud: LocalCloud,
 ) -> None:
     order = cloud.order("a1", "a2")
-    process = await client(cloud, order, stay=1000)
-    ids = await answer_of(process)
-    process.kill()
-    await process.wait()
+    async with client(cloud, order, stay=1000) as process:
+        ids = await answer_of(process)
+        process.kill()
     found = await cloud.provider.find(token=order.token)
     assert [instance.id for instance in found] == ids
     assert [instance.tags for instance in found] == [order.tags] * 2
@@ -108,18 +110,22 @@ async def test_a_token_repeated_by_another_process_launches_nothing_new(
 ) -> None:
     order = cloud.order("a1", "a2")
     again = replace(order, tags=replace(order.tags, owner="another"))
-    ids = await answer_of(await client(cloud, order))
-    launched = await cloud.provider.launch(again)
+    async with client(cloud, order) as process:
+        ids = await answer_of(process)
+        launched = await cloud.provider.launch(again)
     assert [instance.id for instance in launched.instances] == ids
     assert launched.instances[0].tags == order.tags
 
 
 async def test_clients_that_start_at_once_share_one_parent(cloud: LocalCloud) -> None:
     orders = [cloud.order(f"a{number}") for number in range(4)]
-    processes = [await client(cloud, order) for order in orders]
-    ids = [id for process in processes for id in await answer_of(process)]
-    for process in processes:
-        assert await process.wait() == 0
+    async with AsyncExitStack() as stack:
+        processes = [
+            await stack.enter_async_context(client(cloud, order)) for order in orders
+        ]
+        ids = [id for process in processes for id in await answer_of(process)]
+        for process in processes:
+            assert await process.wait() == 0
     assert {one.id for one in await cloud.provider.find()} == set(ids)
     assert parent_of(cloud)
 

@@ -119,6 +119,7 @@ def make_rig(
             name: {
                 "address": f"127.0.7.{number}",
                 "home": str(tmp_path / "hosts" / name),
+                "temporary": str(tmp_path / "hosts" / f"{name}.tmp"),
                 "key": str(tmp_path / f"{name}_key"),
             }
             for number, name in enumerate(names, start=1)
@@ -161,7 +162,8 @@ def _serve(
 ) -> dict[str, int]:
     """Start one process for all hosts; return their ports."""
     for host in plan.values():
-        Path(host["home"]).mkdir(parents=True)
+        for path in (host["home"], host["temporary"]):
+            Path(path).mkdir(parents=True)
     settings = {"hosts": plan, "authorized": str(folder / "authorized")}
     (folder / "plan.json").write_text(json.dumps(settings))
     script = str(Path(__file__).with_name("ssh_hosts.py"))

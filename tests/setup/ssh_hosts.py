@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,21 @@ class Server(asyncssh.SSHServer):
         return True
 
 
-def environment(name: str, home: Path, address: str) -> dict[str, str]:
+def environment(name: str, host: Mapping[str, str]) -> dict[str, str]:
+    """Return what a session finds; what it writes goes into folders of the host."""
     kept = {key: os.environ[key] for key in KEPT if key in os.environ}
     return {
         **kept,
-        "HOME": str(home),
+        "HOME": host["home"],
+        "TMPDIR": host["temporary"],
         "USER": "test",
-        "SSH_CONNECTION": f"127.0.0.1 1 {address} 22",
+        "SSH_CONNECTION": f"127.0.0.1 1 {host['address']} 22",
         "AIOEC_TEST_HOST": name,
     }
 
 
 async def execute(
-    process: asyncssh.SSHServerProcess[bytes], name: str, home: Path, address: str
+    process: asyncssh.SSHServerProcess[bytes], name: str, host: Mapping[str, str]
 ) -> None:
     """Run a command as sshd does: through the shell, in the home folder."""
     child = await asyncio.create_subprocess_exec(
@@ -46,8 +49,8 @@ async def execute(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        cwd=home,
-        env=environment(name, home, address),
+        cwd=host["home"],
+        env=environment(name, host),
     )
     assert child.stdin
     assert child.stdout
@@ -82,15 +85,13 @@ async def pump(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) ->
 async def serve(plan: dict[str, Any]) -> None:
     ports = {}
     for name, host in plan["hosts"].items():
-        home = Path(host["home"])
 
         def handle(
             process: asyncssh.SSHServerProcess[bytes],
             name: str = name,
-            home: Path = home,
-            address: str = host["address"],
+            host: Mapping[str, str] = host,
         ) -> Any:
-            return execute(process, name, home, address)
+            return execute(process, name, host)
 
         server = await asyncssh.listen(
             host["address"],

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import pwd
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import anyio
@@ -72,6 +76,19 @@ class DaskRig:
         return facts
 
 
+@pytest.fixture
+def home_untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail the test if Ansible makes its folder in the home of who runs it."""
+    name = f".aioec-test-{token_hex(4)}"
+    monkeypatch.setenv("ANSIBLE_REMOTE_TEMP", f"~/{name}")
+    yield
+    folder = Path(pwd.getpwuid(os.getuid()).pw_dir, name)
+    made = folder.exists()
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not made
+
+
+@pytest.mark.usefixtures("home_untouched")
 async def test_dask_works_grows_offline_and_shrinks_without_losing_results(
     make_rig: Callable[..., Rig], cache: Path
 ) -> None:

@@ -279,6 +279,7 @@ async def sshd(tmp_path: Path, user_key: KeyFiles) -> AsyncIterator[Sshd]:
         await process.wait()
 
 
+@pytest.mark.sshd
 async def test_a_real_sshd_rotates_and_at_once_shows_the_new_key_only(
     sshd: Sshd, keys: ClientKeys
 ) -> None:
@@ -302,6 +303,7 @@ async def test_a_real_sshd_rotates_and_at_once_shows_the_new_key_only(
     assert [result.stdout.strip() for result in results] == [getpass.getuser()] * 5
 
 
+@pytest.mark.sshd
 @pytest.mark.parametrize("kind", ["ssh-rsa", "ecdsa-sha2-nistp256"])
 async def test_a_real_sshd_takes_each_type_of_key(
     kind: str, sshd: Sshd, tmp_path: Path
@@ -316,6 +318,7 @@ async def test_a_real_sshd_takes_each_type_of_key(
     assert (result.status, result.stdout) == (0, "hello"), result.error
 
 
+@pytest.mark.sshd
 async def test_a_real_sshd_ends_a_command_by_signal(
     sshd: Sshd, keys: ClientKeys
 ) -> None:
