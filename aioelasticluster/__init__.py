@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aioelasticluster.providers.base import (
         AbstractCloudProvider as AbstractCloudProvider,
     )
+    from aioelasticluster.providers.ec2 import BotoCloudProvider as BotoCloudProvider
     from aioelasticluster.providers.local import (
         LocalCloudProvider as LocalCloudProvider,
     )
@@ -56,6 +57,7 @@ _HOMES = {
     "AbstractClusterRepository": "repositories.base",
     "AbstractSetupProvider": "setup.base",
     "AnsibleSetupProvider": "setup.ansible",
+    "BotoCloudProvider": "providers.ec2",
     "Cluster": "cluster",
     "ClusterState": "model.states",
     "FaultPlan": "providers.faults",

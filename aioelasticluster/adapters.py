@@ -14,7 +14,10 @@ from aioelasticluster.repositories.base import AbstractClusterRepository
 from aioelasticluster.setup.base import AbstractSetupProvider
 from aioelasticluster.ssh.base import AbstractTransport
 
-_PROVIDERS = {"local": "aioelasticluster.providers.local:LocalCloudProvider"}
+_PROVIDERS = {
+    "ec2": "aioelasticluster.providers.ec2:BotoCloudProvider",
+    "local": "aioelasticluster.providers.local:LocalCloudProvider",
+}
 _SETUPS = {"ansible": "aioelasticluster.setup.ansible:AnsibleSetupProvider"}
 
 

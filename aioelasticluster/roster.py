@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from aioelasticluster.engine.handle import Handle
-from aioelasticluster.engine.user_data import check_user_data
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.model.names import (
     by_number,
@@ -19,6 +18,7 @@ from aioelasticluster.model.names import (
 )
 from aioelasticluster.model.records import NodeRecord, NodeSpec
 from aioelasticluster.model.states import ClusterState, cluster_state
+from aioelasticluster.model.user_data import check_user_data
 from aioelasticluster.node import Node
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,13 @@ async def task_group() -> AsyncIterator[TaskGroup]:
         if (only := _only_error(errors)) is None:
             raise
         raise only from only.__cause__
+
+
+async def together(*works: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do several things at once; the first error ends the others and is raised."""
+    async with task_group() as group:
+        for work in works:
+            group.start_soon(work)
 
 
 def _only_error(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,6 +28,9 @@ PROBE_PAUSES = (0.1, 2.0)
 
 #: How many times in a row an instance that was listed is missing until it is gone.
 GONE_AFTER = 3
+
+#: Every how many polls those that run already, but are not proven yet, are asked about.
+RECHECK = 5
 
 _UNDER_WAY = frozenset({NodeState.LAUNCHING, NodeState.BOOTING})
 
@@ -127,12 +131,14 @@ class Bringup:
     async def _follow_booting(self, group: TaskGroup) -> None:
         """Ask the cloud about all booting nodes at once; probe those that run."""
         pauses, followed = backoff(*self.op.provider.poll_pauses), 0
-        while True:
+        for polls in count():
             booting = self.op.journal.in_state(NodeState.BOOTING)
             awaited = [node for node in booting if node.name in self.names]
             if len(awaited) > followed:
                 pauses = backoff(*self.op.provider.poll_pauses)
             followed = len(awaited)
+            if polls % RECHECK:
+                awaited = [n for n in awaited if n.name not in self.probed]
             if awaited:
                 try:
                     await self._ask_about(awaited, group)

@@ -40,13 +40,17 @@ FATAL = (UnauthorizedError, InvalidRequestError)
 
 @dataclass(kw_only=True)
 class Launch:
-    """Launches nodes for one operation; `failed` is told of each that is refused."""
+    """Launches nodes for one operation; `failed` is told of each that is refused.
+
+    `prepared` says whether the cloud may hold something that was made for it.
+    """
 
     op: Operation
     failed: Callable[[str, ProviderError], None]
     public_key: str = ""
     resources: Mapping[str, str] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
+    prepared: bool = field(default=False, init=False)
     _unknown: set[str] = field(default_factory=set, init=False)
 
     async def prepare(self, nodes: Sequence[NodeRecord]) -> None:
@@ -60,9 +64,14 @@ class Launch:
             public_key=self.public_key,
             specs=[spec for spec, _ in batches_of(nodes, len(nodes))],
         )
-        self.resources = await self.op.ask(
-            "prepare", lambda: self.op.provider.prepare(preparation)
-        )
+        self.prepared = True
+        try:
+            self.resources = await self.op.ask(
+                "prepare", lambda: self.op.provider.prepare(preparation)
+            )
+        except FATAL:
+            self.prepared = False
+            raise
 
     async def intend(self, nodes: Sequence[NodeRecord]) -> list[Batch]:
         """Put orders for all nodes on disk, in one transaction, before any is sent."""
@@ -114,6 +123,10 @@ class Launch:
             missing, reason = await self._answer_of(batch)
             if not missing:
                 return
+            if reason is None:  # the answer to an order of the rest tells
+                batch = self._make(batch.order.spec.kind, missing, zone)
+                await self.op.journal.flush()
+                continue
             if isinstance(reason, FATAL):
                 raise reason
             if isinstance(reason, CapacityError):
@@ -130,8 +143,10 @@ class Launch:
             self.op.journal.move(name, NodeState.FAILED, fault=str(reason))
             self.failed(name, reason)
 
-    async def _answer_of(self, batch: Batch) -> tuple[tuple[str, ...], ProviderError]:
-        """Return the names that an order did not launch, and why not.
+    async def _answer_of(
+        self, batch: Batch
+    ) -> tuple[tuple[str, ...], ProviderError | None]:
+        """Return the names that an order did not launch, and why not, if it says so.
 
         A call whose outcome is unknown is repeated: this process still holds the
         very request. Where the cloud has no tokens, or does not answer again, it is
@@ -195,18 +210,22 @@ class Launch:
 
 def _missing_of(
     order: LaunchOrder, answer: Launched
-) -> tuple[tuple[str, ...], ProviderError]:
-    """Return the names that an answer leaves out, and why."""
+) -> tuple[tuple[str, ...], ProviderError | None]:
+    """Return the names that an answer leaves out, and why.
+
+    None: the cloud filled a part of the order and did not say.
+    """
     launched = {instance.index for instance in answer.instances}
     missing = tuple(
         name for index, name in enumerate(order.names) if index not in launched
     )
-    reason = answer.refused or CapacityError(
-        "the cloud launched fewer instances than asked for and did not say why",
+    if answer.refused or answer.instances:
+        return missing, answer.refused
+    return missing, CapacityError(
+        "the cloud launched nothing and did not say why",
         zone=order.zone,
         flavor=order.spec.flavor,
     )
-    return missing, reason
 
 
 def record_answer(op: Operation, batch: Batch, answer: Launched) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from aioelasticluster._aio.clock import wall_clock
 from aioelasticluster._process import ProcessIdentity
 from aioelasticluster.engine.operation import Operation
-from aioelasticluster.engine.user_data import cloud_config, merged
 from aioelasticluster.model.names import by_number
 from aioelasticluster.model.records import NodeRecord, NodeSpec, OrderRecord
 from aioelasticluster.model.states import NodeState
 from aioelasticluster.model.tags import Tags, names_fit
+from aioelasticluster.model.user_data import cloud_config, merged
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.ssh.base import HostKeyPolicy
 from aioelasticluster.ssh.host_keys import generate_host_key

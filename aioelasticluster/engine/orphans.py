@@ -102,7 +102,7 @@ async def _confirmed(
 ) -> bool:
     """Wait for the end of one cluster's orphans; tell whether nothing else is left."""
     tags = next(iter(orphans)).tags
-    ids, pauses = {o.instance_id for o in orphans}, backoff(*provider.poll_pauses)
+    ids, pauses = {o.instance_id for o in orphans}, backoff(*provider.end_pauses)
     remaining = ids
     try:
         with anyio.fail_after(timeout):

@@ -34,7 +34,7 @@ async def pause(op: Operation, *, timeout: float) -> None:
         op.journal.move(node.name, NodeState.PAUSING)
     await op.journal.flush()
     ids = [node.instance_id for node in op.journal.in_state(NodeState.PAUSING)]
-    pauses = backoff(*op.provider.poll_pauses)
+    pauses = backoff(*op.provider.end_pauses)
     with anyio.move_on_after(timeout):
         if ids:
             await op.ask("pause", lambda: op.provider.pause(ids))

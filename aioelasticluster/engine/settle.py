@@ -107,9 +107,21 @@ async def _miss(op: Operation, found: Sequence[Instance]) -> None:
     if not _missing(op, found):
         return
     await anyio.sleep(op.provider.poll_pauses[1])
-    for node in _missing(op, await op.find()):
+    missing = _missing(op, await op.find())
+    reasons = await _reasons(op, missing) if missing else {}
+    for node in missing:
         if node.state not in UP or not await _answers(op, node):
-            op.journal.move(node.name, NodeState.FAILED, fault="its instance is gone")
+            fault = reasons.get(node.instance_id, "its instance is gone")
+            op.journal.move(node.name, NodeState.FAILED, fault=fault)
+
+
+async def _reasons(op: Operation, missing: Sequence[NodeRecord]) -> Mapping[str, str]:
+    """Return why instances ended, as far as the cloud still tells: reclaimed, say."""
+    ids = [node.instance_id for node in missing]
+    described = await op.ask(
+        "describe", lambda: op.provider.describe(op.cluster_id, ids)
+    )
+    return {i.id: f"its instance is gone: {i.fault}" for i in described if i.fault}
 
 
 def _missing(op: Operation, found: Sequence[Instance]) -> list[NodeRecord]:

@@ -223,10 +223,12 @@ class _Attempt:
 
     async def _forget(self) -> None:
         """Leave no trace of a cluster that never came to be."""
-        op = self.op
-        if op.journal.stored and not await op.find():
+        op, launch = self.op, self.bringup.launch
+        if not op.journal.stored or (launch.tokens and await op.find()):
+            return
+        if launch.prepared:
             await op.ask("cleanup", lambda: op.provider.cleanup(op.cluster_id))
-            await op.journal.forget()
+        await op.journal.forget()
 
 
 def check_minimum(planned: Counter[str], wanted: Mapping[str, int] | None) -> None:

@@ -30,7 +30,7 @@ async def stop_all(op: Operation, *, wait: bool, timeout: float) -> bool:
     remaining: tuple[str, ...] = ()
     try:
         with anyio.fail_after(timeout):
-            pauses, asked = backoff(*op.provider.poll_pauses), frozenset[str]()
+            pauses, asked = backoff(*op.provider.end_pauses), frozenset[str]()
             ids = {node.instance_id for node in op.journal.nodes.values()}
             lookout = Lookout(op, tokens=op.journal.orders, ids=ids)
             while True:
@@ -99,7 +99,7 @@ async def _end_instances(
     pending = {(n.token, n.name) for n in nodes if n.token in unanswered}
     if not ids and not tokens and not pending:
         return
-    asked, pauses = frozenset[str](), backoff(*op.provider.poll_pauses)
+    asked, pauses = frozenset[str](), backoff(*op.provider.end_pauses)
     begun = anyio.current_time()
     lookout = Lookout(op, tokens={*tokens, *(token for token, _ in pending)}, ids=ids)
     while True:

@@ -97,7 +97,11 @@ class LaunchOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """The answer to an order: what was launched, and why the rest was not."""
+    """The answer to an order: what was launched, and why the rest was not.
+
+    A cloud that does not say why leaves `refused` out: then the rest is ordered again,
+    and the answer to that says it.
+    """
 
     instances: tuple[Instance, ...]
     refused: ProviderError | None = None
@@ -131,12 +135,19 @@ class AbstractCloudProvider(HeldInBlock, ABC):
     #: Shortest and longest pause (seconds) between two `describe` calls.
     poll_pauses: tuple[float, float] = (1.0, 5.0)
 
+    #: The same between two `find` calls while instances end, or pause.
+    end_pauses: tuple[float, float] = (1.0, 5.0)
+
     @abstractmethod
     def check_options(self, spec: NodeSpec) -> None:
         """Raise `ConfigurationError` for unknown or ill-typed options; no network."""
 
     def zones(self, spec: NodeSpec) -> Sequence[str]:
-        """Return the zones to try for a spec, in order; "" is the cloud's choice."""
+        """Return the places to try for a spec, in order; "" is the cloud's choice.
+
+        A place is a zone, or what the adapter needs to tell one way to launch the
+        spec from another: a subnet, another flavor.
+        """
         return ("",)
 
     @abstractmethod
@@ -150,7 +161,8 @@ class AbstractCloudProvider(HeldInBlock, ABC):
         Everything is looked up before anything is made. What exists under the
         user's name is used if it is equal, never changed or deleted; what is missing
         is made as `<name>-<first 8 of cluster id>`. Repeating it makes nothing new.
-        Raises `InvalidRequestError` for what does not exist or does not match.
+        Raises `InvalidRequestError` for what does not exist or does not match; after
+        that, or `UnauthorizedError`, nothing that it made is left.
         """
 
     @abstractmethod
@@ -181,7 +193,8 @@ class AbstractCloudProvider(HeldInBlock, ABC):
         """Return the cluster's instances in as few requests as there can be.
 
         `awaited` are the ids that the caller waits for: a cloud that can filter
-        need not return others. One that ended by itself (reclaimed, refused after the
+        need not return others, nor those of which there is no news: still pending.
+        One that ended by itself (reclaimed, refused after the
         call was accepted) may be returned as failed, with its fault.
         """
 

@@ -122,7 +122,7 @@ class FakeCloudProvider(AbstractCloudProvider):
         self.capabilities = Capabilities(pause=True, tokens=tokens, root=root)
         self.settle_window = settle_window + self.faults.list_lag
         self.max_batch = max_batch
-        self.poll_pauses = (0.5, 2.0)
+        self.poll_pauses = self.end_pauses = (0.5, 2.0)
         self._zones = tuple(zones)
         self._throttled = 0
         self._lost = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncssh
 
-from aioelasticluster.engine.user_data import merged
+from aioelasticluster.model.user_data import merged
 from aioelasticluster.providers.base import Instance
 from aioelasticluster.providers.local.server.cloud_config import read_user_data
 from tests.providers.local_cloud import LocalCloud, eventually

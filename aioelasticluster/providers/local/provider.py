@@ -75,7 +75,7 @@ class LocalCloudProvider(AbstractCloudProvider):
     max_batch = 100
     settle_window = 1.0
     launch_patience = 60.0
-    poll_pauses = (0.05, 0.15)
+    poll_pauses = end_pauses = (0.05, 0.15)
 
     def __init__(
         self,

@@ -188,7 +188,7 @@ class ProviderFixtures(ABC):
         with anyio.fail_after(self.patience):
             while found := await provider.find(cluster_id=cluster_id):
                 await provider.terminate([instance.id for instance in found])
-                await anyio.sleep(provider.poll_pauses[0])
+                await anyio.sleep(provider.end_pauses[0])
         await provider.cleanup(cluster_id)
 
     # -- what not every cloud has

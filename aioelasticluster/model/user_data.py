@@ -20,6 +20,9 @@ _KINDS = {
     "#part-handler": "part-handler",
 }
 
+#: Longest host keys (characters): ed25519, in OpenSSH's format.
+PRIVATE_KEY, PUBLIC_KEY = 420, 100
+
 
 def cloud_config(private_host_key: str, public_host_key: str) -> str:
     """Return the cloud-config that makes a host key ours from the first boot."""
@@ -41,7 +44,7 @@ def merged(ours: str, theirs: str) -> str:
     message["Content-Type"] = "multipart/mixed"
     for index, text in enumerate((ours, theirs)):
         part = EmailMessage()
-        part.set_content(text, subtype=_kind_of(text), cte="base64")
+        part.set_content(text, subtype=_kind_of(text), cte=_transfer_of(text))
         part.add_header(
             "Content-Disposition", "attachment", filename=f"part-{index:03d}"
         )
@@ -61,6 +64,18 @@ def check_user_data(text: str) -> None:
             "user-data must say what it is in its first line",
             f"Begin with one of {', '.join(_KINDS)}",
         )
+
+
+def longest_merged(theirs: str) -> int:
+    """Return how many bytes the user's user-data takes, merged with ours or not."""
+    ours = cloud_config("x" * PRIVATE_KEY + "\n" * 8, "x" * PUBLIC_KEY)
+    return len(merged(ours, theirs).encode())
+
+
+def _transfer_of(text: str) -> str:
+    """Return how to encode a part: as it is, where mail may carry it so."""
+    short = all(len(line) < 998 for line in text.splitlines())
+    return "7bit" if short and text.isascii() and "\r" not in text else "base64"
 
 
 def _kind_of(text: str) -> str:

@@ -1,0 +1,253 @@
+"""What a launch needs: looked up first, made if it is missing, removed at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+from aioelasticluster._aio.tasks import together
+from aioelasticluster.errors import InvalidRequestError, UnauthorizedError
+from aioelasticluster.providers.base import Preparation
+from aioelasticluster.providers.ec2.calls import Calls
+from aioelasticluster.providers.ec2.groups import Groups
+from aioelasticluster.providers.ec2.keys import found_key, import_key
+from aioelasticluster.providers.ec2.listing import chunks, wanted
+from aioelasticluster.providers.ec2.naming import CLUSTER_ID, own_name, tags_for
+from aioelasticluster.providers.ec2.options import Ec2Options, resource
+
+#: Image ids of EC2 and of what speaks its API; everything else is a name.
+_IMAGE_ID = re.compile(r"[a-z]mi-[0-9a-zA-Z]+")
+
+#: Owners that a name of an image may begin with: `amazon/al2023-ami-*`.
+_OWNER = re.compile(r"(\d{12}|amazon|aws-marketplace|self)/(.+)")
+
+
+class Preparing:
+    """Looks up and makes what one cluster needs; `found` is what launches take."""
+
+    def __init__(self, calls: Calls, preparation: Preparation, vpc: str) -> None:
+        self._calls = calls
+        self._preparation = preparation
+        self._wishes = [(spec, Ec2Options.of(spec)) for spec in preparation.specs]
+        self._groups = Groups(calls, preparation, vpc)
+        self.found: dict[str, str] = {}
+
+    async def __call__(self) -> Mapping[str, str]:
+        """Return what the launches take; raises `ProviderError`.
+
+        Nothing is left behind by an error that says that the plan is wrong.
+        """
+        await together(self._subnets, self._flavors)
+        await together(self._images, self._groups.look_up, self._key, self._placements)
+        try:
+            await self._make()
+        except (InvalidRequestError, UnauthorizedError):
+            await remove_made(self._calls, self._preparation.cluster_id)
+            raise
+        return self.found
+
+    async def _make(self) -> None:
+        if not self.found["key"]:
+            self.found["key"] = await import_key(self._calls, self._preparation)
+        self.found |= await self._groups.resolved()
+        for name in self._placement_names():
+            if not self.found[resource("placement-group", name)]:
+                await self._make_placement(name)
+
+    # Where instances go
+
+    async def _subnets(self) -> None:
+        """Find all subnets that are named; they say in which VPC we are."""
+        texts = {
+            name
+            for _, options in self._wishes
+            for name in (*options.subnets, *options.network_ids)
+        }
+        if not texts:
+            return
+        by_text: dict[str, Mapping[str, Any]] = {}
+        ids = {text for text in texts if text.startswith("subnet-")}
+        for name, values in (("subnet-id", ids), ("tag:Name", texts - ids)):
+            if values:
+                listed = self._calls.pages(
+                    "DescribeSubnets", "Subnets", Filters=[wanted(name, *values)]
+                )
+                async for subnet in listed:
+                    for text in _called(subnet) & values:
+                        by_text[text] = subnet
+        for text in sorted(texts):
+            if text not in by_text:
+                raise self._missing("subnet", text, "give its id, or its tag Name")
+            self.found[resource("subnet", text)] = by_text[text]["SubnetId"]
+            self._groups.vpcs.add(by_text[text]["VpcId"])
+
+    async def _flavors(self) -> None:
+        """Check flavors that botocore has not heard of, and those bound to zones."""
+        known = await self._calls.enumeration("InstanceType")
+        wishes = [
+            ((spec.flavor, *options.flavors), options.zones)
+            for spec, options in self._wishes
+        ]
+        asked = {
+            flavor
+            for flavors, zones in wishes
+            for flavor in flavors
+            if zones or flavor not in known
+        }
+        if not asked:
+            return
+        offered = await self._offered(asked)
+        for flavors, zones in wishes:
+            for flavor in sorted(asked.intersection(flavors)):
+                places = offered.get(flavor, frozenset())
+                if not places:
+                    raise self._missing("flavor", flavor, "give an instance type")
+                if zones and not places.intersection(zones):
+                    raise self._missing(
+                        "zones",
+                        ",".join(zones),
+                        f"flavor {flavor} is offered in {', '.join(sorted(places))}",
+                    )
+
+    async def _offered(self, flavors: Collection[str]) -> Mapping[str, frozenset[str]]:
+        zones: dict[str, frozenset[str]] = {}
+        offers = self._calls.pages(
+            "DescribeInstanceTypeOfferings",
+            "InstanceTypeOfferings",
+            LocationType="availability-zone",
+            Filters=[wanted("instance-type", *flavors)],
+        )
+        async for offer in offers:
+            flavor = offer["InstanceType"]
+            zones[flavor] = zones.get(flavor, frozenset()) | {offer["Location"]}
+        return zones
+
+    # What they are made of
+
+    async def _images(self) -> None:
+        texts = {spec.image_id for spec, _ in self._wishes}
+        ids = {text for text in texts if _IMAGE_ID.fullmatch(text)}
+        lookups = [partial(self._named_image, text) for text in texts - ids]
+        if ids:
+            lookups.append(partial(self._images_by_id, ids))
+        await together(*lookups)
+
+    async def _images_by_id(self, ids: Collection[str]) -> None:
+        answer = await self._calls(
+            "DescribeImages", Filters=[wanted("image-id", *ids)], IncludeDeprecated=True
+        )
+        listed = {image["ImageId"]: image for image in answer.get("Images", ())}
+        for text in sorted(ids):
+            if text not in listed:
+                raise self._missing("image_id", text, "give an image of this region")
+            self._found_image(text, listed[text])
+
+    async def _named_image(self, text: str) -> None:
+        """Find the newest image of a name (`*` and `?` match), maybe of an owner."""
+        owned = _OWNER.fullmatch(text)
+        owner, name = owned.groups() if owned else ("", text)
+        owners: dict[str, Any] = {"Owners": [owner]} if owner else {}
+        answer = await self._calls(
+            "DescribeImages",
+            Filters=[wanted("name", name), wanted("state", "available")],
+            **owners,
+        )
+        images = answer.get("Images", ())
+        if not images:
+            raise self._missing("image_id", text, "give an id, or `owner/name`")
+        newest = max(images, key=lambda image: str(image.get("CreationDate", "")))
+        self._found_image(text, newest)
+
+    def _found_image(self, text: str, image: Mapping[str, Any]) -> None:
+        self.found[resource("image", text)] = image["ImageId"]
+        if device := image.get("RootDeviceName"):
+            self.found[resource("device", text)] = device
+
+    async def _key(self) -> None:
+        self.found["key"] = await found_key(self._calls, self._preparation)
+
+    # Placement groups
+
+    def _placement_names(self) -> list[str]:
+        return sorted({o.placement_group for _, o in self._wishes} - {""})
+
+    async def _placements(self) -> None:
+        names = self._placement_names()
+        if not names:
+            return
+        mine = {own_name(name, self._preparation.cluster_id): name for name in names}
+        answer = await self._calls(
+            "DescribePlacementGroups", Filters=[wanted("group-name", *names, *mine)]
+        )
+        listed = {group["GroupName"] for group in answer.get("PlacementGroups", ())}
+        for made, name in mine.items():
+            there = next((group for group in (name, made) if group in listed), "")
+            self.found[resource("placement-group", name)] = there
+
+    async def _make_placement(self, name: str) -> None:
+        made = own_name(name, self._preparation.cluster_id)
+        try:
+            await self._calls(
+                "CreatePlacementGroup",
+                GroupName=made,
+                Strategy="cluster",
+                TagSpecifications=[tags_for("placement-group", self._preparation)],
+            )
+        except InvalidRequestError as error:
+            if not error.code.endswith(".Duplicate"):
+                raise
+        self.found[resource("placement-group", name)] = made
+
+    def _missing(self, field: str, value: str, remedy: str) -> InvalidRequestError:
+        region = self._calls.target.region
+        return InvalidRequestError(
+            f"{field}={value!r}: EC2 has no such thing in {region}: {remedy}"
+        )
+
+
+def _called(subnet: Mapping[str, Any]) -> set[str]:
+    """Return what a subnet may be called by."""
+    names = {tag["Value"] for tag in subnet.get("Tags", ()) if tag["Key"] == "Name"}
+    return {subnet["SubnetId"], *names}
+
+
+#: How to remove what was made for a cluster: by its id or, if it has one, its name.
+_REMOVALS: Mapping[str, Callable[[Calls, str], Awaitable[object]]] = {
+    "elastic-ip": lambda calls, id: calls("ReleaseAddress", AllocationId=id),
+    "key-pair": lambda calls, id: calls("DeleteKeyPair", KeyPairId=id),
+    "security-group": lambda calls, id: calls("DeleteSecurityGroup", GroupId=id),
+}
+
+
+async def remove_made(calls: Calls, cluster_id: str) -> None:
+    """Delete what bears the cluster's id, instances apart; raises `ProviderError`."""
+    kinds = (*_REMOVALS, "placement-group")
+    listed = calls.pages(
+        "DescribeTags",
+        "Tags",
+        Filters=[
+            wanted("key", CLUSTER_ID),
+            wanted("value", cluster_id),
+            wanted("resource-type", *kinds),
+        ],
+    )
+    async for tag in listed:
+        kind, id = tag["ResourceType"], tag["ResourceId"]
+        try:
+            if kind in _REMOVALS:
+                await _REMOVALS[kind](calls, id)
+            elif kind == "placement-group":
+                await _remove_placement_groups(calls, [id])
+        except InvalidRequestError as error:
+            if "NotFound" not in error.code and "Unknown" not in error.code:
+                raise
+
+
+async def _remove_placement_groups(calls: Calls, ids: Collection[str]) -> None:
+    """Delete placement groups, which EC2 lists by id and deletes by name."""
+    for some in chunks(ids, 100):
+        answer = await calls("DescribePlacementGroups", GroupIds=some)
+        for group in answer.get("PlacementGroups", ()):
+            await calls("DeletePlacementGroup", GroupName=group["GroupName"])
