@@ -11,12 +11,17 @@ import anyio
 T = TypeVar("T")
 
 
-def backoff(first: float, longest: float, *, factor: float = 1.6) -> Iterator[float]:
-    """Yield growing pauses (seconds) with 20 % of jitter, for ever."""
-    pause = min(first, longest)
+def backoff(first: float, last: float, *, factor: float = 1.6) -> Iterator[float]:
+    """Yield pauses (seconds) from the first to the last, with 20 % of jitter, for ever.
+
+    They grow, or shrink where the first is the longer one: there is nothing to see
+    at the beginning.
+    """
+    pause = first
     while True:
         yield pause * random.uniform(0.8, 1.2)
-        pause = min(longest, pause * factor)
+        grown = min(last, pause * factor)
+        pause = grown if first <= last else max(last, pause / factor)
 
 
 async def poll(

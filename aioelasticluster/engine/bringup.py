@@ -58,6 +58,7 @@ class Bringup:
     def __post_init__(self) -> None:
         self.launch = Launch(op=self.op, failed=self._refused)
         self._unsent = frozenset(self.to_launch)
+        self._undecided = set(self.names)
         self._listed: dict[str, int] = {}
 
     async def run(self, *, deadline: float) -> None:
@@ -118,10 +119,13 @@ class Bringup:
         self.faults[name] = NodeFault(
             node=name, step=step, message=str(error), error=error
         )
+        self._undecided.discard(name)
         self._judge()
 
     def _judge(self) -> None:
         """Stop waiting when nothing is left to wait for, or it cannot be enough."""
+        if self._scope.cancel_called:
+            return
         pending = self.pending()
         if not pending or self.short(pending):
             self._scope.cancel()
@@ -131,9 +135,10 @@ class Bringup:
     async def _follow_booting(self, group: TaskGroup) -> None:
         """Ask the cloud about all booting nodes at once; probe those that run."""
         pauses, followed = backoff(*self.op.provider.poll_pauses), 0
+        ours = frozenset(self.names)
         for polls in count():
             booting = self.op.journal.in_state(NodeState.BOOTING)
-            awaited = [node for node in booting if node.name in self.names]
+            awaited = [node for node in booting if node.name in ours]
             if len(awaited) > followed:
                 pauses = backoff(*self.op.provider.poll_pauses)
             followed = len(awaited)
@@ -145,8 +150,7 @@ class Bringup:
                 except ProviderError as error:
                     if not error.retryable:
                         return self._end(error)
-            elif not self.pending():
-                self._judge()  # others may have brought them up
+            self._judge()  # others may have brought them up
             await anyio.sleep(next(pauses))
 
     async def _ask_about(self, awaited: list[NodeRecord], group: TaskGroup) -> None:
@@ -202,7 +206,9 @@ class Bringup:
                 self._trouble(name, "ssh", error)
                 tries += 1
                 await anyio.sleep(next(pauses))
-        self._judge()
+        self._undecided.discard(name)
+        if not self._undecided:  # one node's success ends the wait for the last only
+            self._judge()
 
     def _trouble(self, name: str, step: str, error: Exception) -> None:
         self.latest[name] = NodeFault(

@@ -12,7 +12,7 @@ from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.polling import backoff
 from aioelasticluster._aio.tasks import task_group
 from aioelasticluster.engine.operation import Operation
-from aioelasticluster.engine.orders import Batch, batches_of, make_batch
+from aioelasticluster.engine.orders import Batch, batches_of, by_spec, make_batch
 from aioelasticluster.engine.retry import insist
 from aioelasticluster.errors import (
     CapacityError,
@@ -62,7 +62,7 @@ class Launch:
             cluster=head.name,
             key_name=head.ssh_key_name,
             public_key=self.public_key,
-            specs=[spec for spec, _ in batches_of(nodes, len(nodes))],
+            specs=[spec for spec, _ in by_spec(nodes)],
         )
         self.prepared = True
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aioelasticluster._aio.clock import wall_clock
@@ -35,28 +35,32 @@ def batches_of(
     nodes: Sequence[NodeRecord], max_batch: int
 ) -> Iterator[tuple[NodeSpec, tuple[str, ...]]]:
     """Yield specs and the names to launch by each order: equal nodes together."""
-    by_spec: list[tuple[NodeSpec, list[str]]] = []
-    for node in nodes:
-        same = next((names for spec, names in by_spec if spec == node.spec), None)
-        if same is None:
-            by_spec.append((node.spec, [node.name]))
-        else:
-            same.append(node.name)
-    for spec, names in by_spec:
+    for spec, names in by_spec(nodes):
         for batch in _fitting(sorted(names, key=by_number), max_batch):
             yield spec, batch
 
 
+def by_spec(nodes: Iterable[NodeRecord]) -> list[tuple[NodeSpec, list[str]]]:
+    """Return the different specs, each with the names of its nodes."""
+    found: list[tuple[NodeSpec, list[str]]] = []
+    for node in nodes:
+        same = next((names for spec, names in found if spec == node.spec), None)
+        if same is None:
+            found.append((node.spec, [node.name]))
+        else:
+            same.append(node.name)
+    return found
+
+
 def _fitting(names: Sequence[str], max_batch: int) -> Iterator[tuple[str, ...]]:
     """Split names so that no batch is too big or its list too long for a tag."""
-    batch: list[str] = []
-    for name in names:
-        if batch and (len(batch) == max_batch or not names_fit((*batch, name))):
-            yield tuple(batch)
-            batch = []
-        batch.append(name)
-    if batch:
-        yield tuple(batch)
+    start = 0
+    while start < len(names):
+        batch = tuple(names[start : start + max_batch])
+        while len(batch) > 1 and not names_fit(batch):
+            batch = batch[:-1]
+        yield batch
+        start += len(batch)
 
 
 def token_of(cluster_id: str, names: Sequence[str], zone: str, attempt: int) -> str:

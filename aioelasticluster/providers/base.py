@@ -132,7 +132,8 @@ class AbstractCloudProvider(HeldInBlock, ABC):
     #: counts as unknown.
     launch_patience: float = 120.0
 
-    #: Shortest and longest pause (seconds) between two `describe` calls.
+    #: First and last pause (seconds) between two `describe` calls; in between they
+    #: grow, or shrink if the first is the longer one.
     poll_pauses: tuple[float, float] = (1.0, 5.0)
 
     #: The same between two `find` calls while instances end, or pause.

@@ -15,6 +15,7 @@ from anyio import Semaphore
 
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.finish import finish
+from aioelasticluster._aio.pace import Pace
 from aioelasticluster.errors import HostKeyError, SshError
 from aioelasticluster.model.reports import RunResult
 from aioelasticluster.ssh.base import HostKeyPolicy, SshTarget
@@ -34,9 +35,9 @@ from aioelasticluster.ssh.proxy import JumpHost, parse_proxy
 if TYPE_CHECKING:
     import asyncssh
 
-#: Handshakes at a time: enough to hide the network's delay, few enough that none
-#: starves on one core until a server's login grace runs out.
-HANDSHAKES = 32
+#: Handshakes at a time, where the processor keeps up: enough to hide the network's
+#: delay. Where it does not, fewer, so that none starves and the loop stays free.
+HANDSHAKES = 64
 
 #: Lines open at a time, however many file descriptors there are.
 MOST_LINES = 1000
@@ -74,7 +75,7 @@ class SshClient:
         self._width = handshakes
 
     async def __aenter__(self) -> Self:
-        self._handshakes = Semaphore(self._width)
+        self._handshakes = Pace(self._width)
         self._lines = Semaphore(await _counting(_room_for_lines))
         self._route = self._make_route()
         return self
@@ -129,7 +130,7 @@ class SshClient:
             raise HostKeyError(f"{place(target)}: no host key of it is recorded")
         line = await self._route.open(target)
         try:
-            async with self._handshakes:
+            async with self._handshakes.turn():
                 return await log_in(
                     node_handshake(target, line),
                     self._keys,

@@ -63,5 +63,7 @@ def test_pauses_grow_to_the_longest_and_differ() -> None:
     assert len(set(pauses)) == 40
 
 
-def test_the_first_pause_is_no_longer_than_the_longest() -> None:
-    assert next(backoff(60, 1)) <= 1.2
+def test_pauses_shrink_where_the_first_is_the_longest() -> None:
+    pauses = list(islice(backoff(10, 1), 20))
+    assert 8 <= pauses[0] <= 12
+    assert all(0.8 <= pause <= 1.2 for pause in pauses[8:])

@@ -123,7 +123,6 @@ class Calls:
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             max_pool_connections=CONNECTIONS,
-            warm_up_loader_caches=True,
         )
         making = new_session(target.profile).create_client(
             service,

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from aioelasticluster.errors import (
     CapacityError,
@@ -112,6 +113,7 @@ FOREIGN = (
     boto.BotoCoreError,
     boto.ClientError,
     OSError,
+    ResponseParserError,  # of a body cut short, or a proxy's page; a class by itself
 )
 
 #: The request did not leave this machine.

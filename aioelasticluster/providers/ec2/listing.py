@@ -46,6 +46,10 @@ _BY_REASON: Mapping[str, type[ProviderError]] = {
 }
 
 
+#: The reason of those that somebody terminated: they are no longer there.
+_BY_REQUEST = "Client.UserInitiatedShutdown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ec2Instance(Instance):
     """An instance, and whether it is to get an elastic address."""
@@ -56,17 +60,27 @@ class Ec2Instance(Instance):
 def instances_of(
     reservations: Iterable[Mapping[str, Any]],
 ) -> tuple[Ec2Instance, ...]:
-    """Return all instances of some reservations."""
+    """Return the instances of some reservations, without those terminated on request.
+
+    One that ended by itself has failed: EC2 tells why for a while.
+    """
     decoded: dict[tuple[tuple[str, str], ...], Tags | None] = {}
     found: list[Ec2Instance] = []
     for reservation in reservations:
         for item in reservation.get("Instances", ()):
             tags = {tag["Key"]: tag["Value"] for tag in item.get("Tags", ())}
+            if _is_gone(item):
+                continue
             key = tuple(sorted(tags.items()))
             if key not in decoded:  # a batch shares its tags
                 decoded[key] = Tags.decoded(tags)
             found.append(_instance(item, tags, decoded[key]))
     return tuple(_numbered(found))
+
+
+def _is_gone(item: Mapping[str, Any]) -> bool:
+    reason = item.get("StateReason", {}).get("Code", _BY_REQUEST)
+    return bool(item["State"]["Name"] == "terminated" and reason == _BY_REQUEST)
 
 
 def _instance(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -94,7 +99,7 @@ class BotoCloudProvider(AbstractCloudProvider):
     max_batch = 100  # AWS advises five requests of 100 rather than one of 500
     settle_window = 60.0
     launch_patience = 120.0
-    poll_pauses = (2.0, 2.0)
+    poll_pauses = (3.0, 1.6)  # none runs at once; a hundred are ready together
     end_pauses = (2.0, 8.0)
 
     #: Whether the endpoint launches a part of an order where the rest does not fit;
@@ -334,11 +339,18 @@ class BotoCloudProvider(AbstractCloudProvider):
 
     @asynccontextmanager
     async def _calling(self) -> AsyncIterator[Calls]:
-        """Open a client; botocore is imported in a thread, which takes it a while."""
-        home = "aioelasticluster.providers.ec2.calls"
-        module = await _in_thread(import_module, home)
-        async with module.calling(self._target) as calls:
+        """Open a client; botocore is imported and warmed up in a thread."""
+        calling = await _in_thread(_load_calling)
+        async with calling(self._target) as calls:
             yield calls
+
+
+def _load_calling() -> Callable[[Target], AbstractAsyncContextManager[Calls]]:
+    from aioelasticluster.providers.ec2.calls import calling
+    from aioelasticluster.providers.ec2.loading import warm_up
+
+    warm_up()
+    return calling
 
 
 def _check_arguments(

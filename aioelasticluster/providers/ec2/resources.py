@@ -13,7 +13,7 @@ from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.ec2.calls import Calls
 from aioelasticluster.providers.ec2.groups import Groups
 from aioelasticluster.providers.ec2.keys import found_key, import_key
-from aioelasticluster.providers.ec2.listing import chunks, wanted
+from aioelasticluster.providers.ec2.listing import wanted
 from aioelasticluster.providers.ec2.naming import CLUSTER_ID, own_name, tags_for
 from aioelasticluster.providers.ec2.options import Ec2Options, resource
 
@@ -213,41 +213,54 @@ def _called(subnet: Mapping[str, Any]) -> set[str]:
     return {subnet["SubnetId"], *names}
 
 
-#: How to remove what was made for a cluster: by its id or, if it has one, its name.
-_REMOVALS: Mapping[str, Callable[[Calls, str], Awaitable[object]]] = {
-    "elastic-ip": lambda calls, id: calls("ReleaseAddress", AllocationId=id),
-    "key-pair": lambda calls, id: calls("DeleteKeyPair", KeyPairId=id),
-    "security-group": lambda calls, id: calls("DeleteSecurityGroup", GroupId=id),
-}
-
-
 async def remove_made(calls: Calls, cluster_id: str) -> None:
     """Delete what bears the cluster's id, instances apart; raises `ProviderError`."""
-    kinds = (*_REMOVALS, "placement-group")
     listed = calls.pages(
         "DescribeTags",
         "Tags",
         Filters=[
             wanted("key", CLUSTER_ID),
             wanted("value", cluster_id),
-            wanted("resource-type", *kinds),
+            wanted("resource-type", *_REMOVALS),
         ],
     )
     async for tag in listed:
-        kind, id = tag["ResourceType"], tag["ResourceId"]
+        if (remove := _REMOVALS.get(tag["ResourceType"])) is None:
+            continue
         try:
-            if kind in _REMOVALS:
-                await _REMOVALS[kind](calls, id)
-            elif kind == "placement-group":
-                await _remove_placement_groups(calls, [id])
+            await remove(calls, tag["ResourceId"])
         except InvalidRequestError as error:
             if "NotFound" not in error.code and "Unknown" not in error.code:
                 raise
 
 
-async def _remove_placement_groups(calls: Calls, ids: Collection[str]) -> None:
-    """Delete placement groups, which EC2 lists by id and deletes by name."""
-    for some in chunks(ids, 100):
-        answer = await calls("DescribePlacementGroups", GroupIds=some)
-        for group in answer.get("PlacementGroups", ()):
-            await calls("DeletePlacementGroup", GroupName=group["GroupName"])
+async def _release_address(calls: Calls, id: str) -> None:
+    await calls("ReleaseAddress", AllocationId=id)
+
+
+async def _delete_group(calls: Calls, id: str) -> None:
+    await calls("DeleteSecurityGroup", GroupId=id)
+
+
+async def _delete_key(calls: Calls, id: str) -> None:
+    """Delete a key pair by its name: not every endpoint knows another way."""
+    answer = await calls("DescribeKeyPairs", Filters=[wanted("key-pair-id", id)])
+    for pair in answer.get("KeyPairs", ()):
+        if pair.get("KeyPairId") == id:
+            await calls("DeleteKeyPair", KeyName=pair["KeyName"])
+
+
+async def _delete_placement_group(calls: Calls, id: str) -> None:
+    """Delete a placement group, which EC2 takes by name only."""
+    answer = await calls("DescribePlacementGroups", GroupIds=[id])
+    for group in answer.get("PlacementGroups", ()):
+        await calls("DeletePlacementGroup", GroupName=group["GroupName"])
+
+
+#: How to remove what was made for a cluster, by its kind.
+_REMOVALS: Mapping[str, Callable[[Calls, str], Awaitable[None]]] = {
+    "elastic-ip": _release_address,
+    "key-pair": _delete_key,
+    "placement-group": _delete_placement_group,
+    "security-group": _delete_group,
+}

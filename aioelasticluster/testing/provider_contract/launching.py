@@ -106,6 +106,7 @@ class LaunchPromises(ProviderFixtures):
         order = self.order_of(cluster_id, public_key, *names)
         async with provider:
             try:
+                order = await self.prepared(provider, order)
                 launched = await self.launched(provider, order)
                 assert len(launched.instances) == 2
                 if launched.refused is None:
@@ -127,6 +128,8 @@ class LaunchPromises(ProviderFixtures):
         provider = self.small(tmp_path, 0)
         order = self.order_of(cluster_id, public_key, "compute001")
         async with provider:
+            order = await self.prepared(provider, order)
             with pytest.raises(CapacityError):
                 await provider.launch(order)
             assert not await provider.find(cluster_id=cluster_id)
+            await provider.cleanup(cluster_id)

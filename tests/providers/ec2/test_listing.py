@@ -56,5 +56,15 @@ def test_an_instance_that_ended_by_itself_says_why(
     assert "so it is" in str(instance.fault)
 
 
+@pytest.mark.parametrize(
+    "reason", [{}, {"StateReason": {"Code": "Client.UserInitiatedShutdown"}}]
+)
+def test_an_instance_that_was_terminated_is_no_more(
+    reason: dict[str, dict[str, str]],
+) -> None:
+    item = described("i-1", state="terminated", **reason)
+    assert instances_of([{"Instances": [item]}]) == ()
+
+
 def test_ids_are_asked_about_in_lists_that_fit() -> None:
     assert list(chunks(["c", "a", "b", "a"], 2)) == [["a", "b"], ["c"]]
