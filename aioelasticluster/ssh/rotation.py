@@ -34,7 +34,7 @@ kept() { printf 'kept %s\n' "$*"; exit 0; }
 key=${2:-${AIOEC_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key}}
 server=${3:-$AIOEC_SSHD_PID}
 connection=${4:-$SSH_CONNECTION}
-folder=$(dirname "$key")
+folder=${key%/*}
 if [ ! -w "$folder" ]; then
     [ -z "$2" ] && [ "$(id -u)" != 0 ] || no "$folder is not writable"
     refusal=$(sudo -n true 2>&1) || no "no sudo without a password: $refusal"
@@ -47,6 +47,7 @@ command -v ssh-keygen >/dev/null || no "ssh-keygen is not installed"
 fresh=$(mktemp -d "$folder/.aioec.XXXXXX") || no "cannot write to $folder"
 trap 'rm -rf "$fresh"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
+umask 022 # the public half is for all; ssh-keygen sees to the private one
 fault=$(ssh-keygen -q -t ed25519 -N '' -C '' -f "$fresh/key" 2>&1) || no "$fault"
 read -r type text rest <"$fresh/key.pub"
 echo "key $type $text"
@@ -54,7 +55,6 @@ echo "key $type $text"
 # End of file means that nobody has recorded the key: it must never be shown.
 read -r answer && [ "$answer" = install ] || exit 0
 trap '' HUP INT TERM PIPE
-chmod 644 "$fresh/key.pub"
 mv -f "$fresh/key" "$key" && mv -f "$fresh/key.pub" "$key.pub" ||
     kept "cannot replace $key"
 command -v restorecon >/dev/null && restorecon "$key" "$key.pub" 2>/dev/null
@@ -77,7 +77,8 @@ failed=$?
 set -- $connection
 seen() {
     if [ -f "$key.shown" ]; then
-        grep -qF "$text" "$key.shown" # a server that says itself what it shows
+        # A server that says itself what it shows.
+        IFS= read -r shown <"$key.shown" && [ "${shown#*"$text"}" != "$shown" ]
     else
         ssh-keyscan -T 2 -t ed25519 -p "$port" "$address" 2>/dev/null |
             grep -qF "$text"

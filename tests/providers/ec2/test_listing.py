@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aioelasticluster import CapacityError, ProviderError, QuotaError
@@ -59,9 +61,7 @@ def test_an_instance_that_ended_by_itself_says_why(
 @pytest.mark.parametrize(
     "reason", [{}, {"StateReason": {"Code": "Client.UserInitiatedShutdown"}}]
 )
-def test_an_instance_that_was_terminated_is_no_more(
-    reason: dict[str, dict[str, str]],
-) -> None:
+def test_an_instance_that_was_terminated_is_no_more(reason: dict[str, Any]) -> None:
     item = described("i-1", state="terminated", **reason)
     assert instances_of([{"Instances": [item]}]) == ()
 
