@@ -10,23 +10,12 @@ import anyio
 from aiobotocore.config import AioConfig
 from botocore import xform_name
 
-from aioelasticluster._aio.polling import backoff
-from aioelasticluster.errors import (
-    ProviderError,
-    ThrottledError,
-    TransientError,
-    UnknownOutcomeError,
-)
+from aioelasticluster.errors import ThrottledError
 from aioelasticluster.providers.ec2.faults import FOREIGN, ours
 from aioelasticluster.providers.ec2.limits import Limits, limits_of
 from aioelasticluster.providers.ec2.loading import new_session
 from aioelasticluster.providers.ec2.target import Target
-
-#: How often one request is sent before its caller hears of it.
-TRIES = 4
-
-#: Shortest and longest pause (seconds) between two of them.
-PAUSES = (0.2, 3.0)
+from aioelasticluster.providers.repeating import repeated
 
 #: How long (seconds) connecting, and an answer, may take.
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
@@ -52,19 +41,10 @@ class Calls:
 
         Raises a `ProviderError`, never `UnknownOutcomeError`.
         """
-        pauses = backoff(*PAUSES)
-        for left in reversed(range(TRIES)):
-            try:
-                return await self.once(action, instances=instances, **parameters)
-            except UnknownOutcomeError as error:
-                fault: ProviderError = TransientError(error.message)
-                fault.__cause__ = error
-            except ProviderError as error:
-                fault = error
-            if not (fault.retryable and left and self._limits.may_repeat()):
-                raise fault
-            await anyio.sleep(next(pauses))
-        raise AssertionError("the last try returns or raises")
+        return await repeated(
+            lambda: self.once(action, instances=instances, **parameters),
+            self._limits.retries,
+        )
 
     async def once(
         self, action: str, *, instances: int = 0, **parameters: Any
@@ -74,12 +54,11 @@ class Calls:
         try:
             answer: Mapping[str, Any] = await self._send(action, parameters)
         except FOREIGN as fault:
-            error = ours(fault, action)
+            error = ours(fault, action, self.target.caller)
             self._limits.untouched(action, instances)
             if isinstance(error, ThrottledError):
                 self._limits.refused(action)
             raise error from fault
-        self._limits.answered()
         return answer
 
     def untouched(self, action: str, instances: int) -> None:

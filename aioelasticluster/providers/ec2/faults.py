@@ -133,14 +133,14 @@ _NO_CREDENTIALS = (
 )
 
 
-def ours(fault: Exception, action: str) -> ProviderError:
-    """Return what a fault of botocore's means to our callers.
+def ours(fault: Exception, action: str, caller: str = "") -> ProviderError:
+    """Return what a fault of botocore's means to our callers; `caller` is who asked.
 
     One after which nobody knows whether the request was carried out becomes an
     `UnknownOutcomeError`.
     """
     if isinstance(fault, boto.ClientError):
-        return _of_answer(fault.response, action)
+        return _of_answer(fault.response, action, caller)
     if isinstance(fault, _NO_CREDENTIALS):
         return UnauthorizedError(f"no usable credentials for EC2: {fault}")
     if isinstance(fault, _NOT_SENT):
@@ -150,12 +150,15 @@ def ours(fault: Exception, action: str) -> ProviderError:
     return UnknownOutcomeError(f"{action}: the answer was lost: {fault}")
 
 
-def _of_answer(answer: Mapping[str, Any], action: str) -> ProviderError:
+def _of_answer(answer: Mapping[str, Any], action: str, caller: str) -> ProviderError:
     error, meta = answer.get("Error", {}), answer.get("ResponseMetadata", {})
     code, status = error.get("Code", ""), meta.get("HTTPStatusCode", 0)
     text = f"{action}: {error.get('Message') or 'refused without a reason'}"
     facts = {"code": code, "request_id": meta.get("RequestId", "")}
-    return _class_of(code, status)(text, **facts)
+    kind = _class_of(code, status)
+    if caller and kind is UnauthorizedError:
+        text = f"{caller}: {text}"
+    return kind(text, **facts)
 
 
 def _class_of(code: str, status: int) -> type[ProviderError]:

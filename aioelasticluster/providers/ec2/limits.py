@@ -9,6 +9,7 @@ import threading
 from collections.abc import Hashable, Mapping
 
 from aioelasticluster.providers.buckets import TokenBucket
+from aioelasticluster.providers.repeating import RetryBudget
 
 #: A little slower than EC2 refills, for requests do not travel evenly.
 CAUTION = 0.98
@@ -32,10 +33,6 @@ INSTANCES: Mapping[str, tuple[float, float]] = {
     "StopInstances": (1000, 20),
 }
 
-#: Requests that may be repeated at once, and how many answered ones earn another:
-#: a cloud in trouble is not asked several times for everything.
-RETRIES, EARNED = 50.0, 0.2
-
 
 class Limits:
     """The buckets of one account in one region, and its budget for repetitions."""
@@ -43,7 +40,7 @@ class Limits:
     def __init__(self) -> None:
         self._requests = _buckets(REQUESTS)
         self._instances = _buckets(INSTANCES)
-        self._retries = RETRIES
+        self.retries = RetryBudget()
 
     async def admit(self, action: str, instances: int) -> None:
         """Wait until a request about so many instances is within the limits."""
@@ -59,17 +56,6 @@ class Limits:
     def refused(self, action: str) -> None:
         """Note that EC2 refused a request as one too many: others ask, too."""
         self._requests[_family(action)].empty()
-
-    def answered(self) -> None:
-        """Note that a request was answered: the cloud is well."""
-        self._retries = min(RETRIES, self._retries + EARNED)
-
-    def may_repeat(self) -> bool:
-        """Take one repetition out of the budget; False: it is spent."""
-        if self._retries < 1:
-            return False
-        self._retries -= 1
-        return True
 
 
 def _buckets(figures: Mapping[str, tuple[float, float]]) -> dict[str, TokenBucket]:

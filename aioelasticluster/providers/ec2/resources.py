@@ -61,15 +61,16 @@ class Preparing:
     async def _subnets(self) -> None:
         """Find all subnets that are named; they say in which VPC we are."""
         texts = {
-            name
+            text: field
             for _, options in self._wishes
-            for name in (*options.subnets, *options.network_ids)
+            for field in ("network_ids", "subnets")
+            for text in getattr(options, field)
         }
         if not texts:
             return
         by_text: dict[str, Mapping[str, Any]] = {}
         ids = {text for text in texts if text.startswith("subnet-")}
-        for name, values in (("subnet-id", ids), ("tag:Name", texts - ids)):
+        for name, values in (("subnet-id", ids), ("tag:Name", set(texts) - ids)):
             if values:
                 listed = self._calls.pages(
                     "DescribeSubnets", "Subnets", Filters=[wanted(name, *values)]
@@ -77,9 +78,9 @@ class Preparing:
                 async for subnet in listed:
                     for text in _called(subnet) & values:
                         by_text[text] = subnet
-        for text in sorted(texts):
+        for text, field in sorted(texts.items()):
             if text not in by_text:
-                raise self._missing("subnet", text, "give its id, or its tag Name")
+                raise self._missing(field, text, "give its id, or its tag Name")
             self.found[resource("subnet", text)] = by_text[text]["SubnetId"]
             self._groups.vpcs.add(by_text[text]["VpcId"])
 
@@ -103,12 +104,12 @@ class Preparing:
             for flavor in sorted(asked.intersection(flavors)):
                 places = offered.get(flavor, frozenset())
                 if not places:
-                    raise self._missing("flavor", flavor, "give an instance type")
+                    field = "flavor" if flavor == flavors[0] else "flavors"
+                    raise self._missing(field, flavor, "give an instance type")
                 if zones and not places.intersection(zones):
-                    raise self._missing(
-                        "zones",
-                        ",".join(zones),
-                        f"flavor {flavor} is offered in {', '.join(sorted(places))}",
+                    raise InvalidRequestError(
+                        f"zones={','.join(zones)!r}: EC2 offers flavor {flavor} in "
+                        f"{', '.join(sorted(places))} only: give one of these zones"
                     )
 
     async def _offered(self, flavors: Collection[str]) -> Mapping[str, frozenset[str]]:

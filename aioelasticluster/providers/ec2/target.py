@@ -18,6 +18,12 @@ class Target:
     profile: str | None = None
 
     @property
+    def caller(self) -> str:
+        """Who asks, as an argument that the user gave; empty if botocore found it."""
+        given = {"access_key": self.access_key, "profile": self.profile}
+        return ", ".join(f"{key}={value!r}" for key, value in given.items() if value)
+
+    @property
     def account(self) -> Hashable:
         """What tells one account's limits from another's, as far as is known here."""
         return self.url, self.region, self.access_key, self.profile

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
 from tests.clouds.ec2.refusals import RefusalError
@@ -44,6 +45,16 @@ class HttpRequest:
     body: bytes
 
 
+class _SignsAll(SigV4Auth):  # type: ignore[misc]
+    """Signs the headers that the sender did, also those that botocore never would."""
+
+    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
+        headers = HTTPHeaders()
+        for name, value in request.headers.items():
+            headers[name.lower()] = value
+        return headers
+
+
 def claimed(request: HttpRequest) -> Signed:
     """Read who claims to have sent a request."""
     found = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
@@ -75,7 +86,7 @@ def check_signature(
 
 def _expected(request: HttpRequest, signed: Signed, secret: str, stamp: str) -> str:
     """Return the signature that the owner of the secret would have sent."""
-    auth = SigV4Auth(Credentials(signed.key, secret), signed.service, signed.region)
+    auth = _SignsAll(Credentials(signed.key, secret), signed.service, signed.region)
     given = {name: request.headers.get(name, "") for name in signed.headers}
     copy = AWSRequest(request.method, request.url, given, request.body)
     copy.context["timestamp"] = stamp

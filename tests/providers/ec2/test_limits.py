@@ -10,7 +10,8 @@ import pytest
 
 from aioelasticluster._aio.tasks import together
 from aioelasticluster.providers.buckets import TokenBucket
-from aioelasticluster.providers.ec2.limits import Limits, limits_of
+from aioelasticluster.providers.ec2.limits import limits_of
+from aioelasticluster.providers.repeating import RetryBudget
 from aioelasticluster.testing.cancelling import WAYS, cancelled
 
 
@@ -75,12 +76,12 @@ def test_handles_on_one_account_share_its_limits() -> None:
 
 
 def test_repetitions_have_a_budget_that_answers_earn() -> None:
-    limits = Limits()
+    budget = RetryBudget()
     spent = 0
-    while limits.may_repeat():
+    while budget.take():
         spent += 1
     assert spent == 50
     for _ in range(5):
-        limits.answered()
-    assert limits.may_repeat()
-    assert not limits.may_repeat()
+        budget.answered()
+    assert budget.take()
+    assert not budget.take()
