@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from aioelasticluster.providers.local import (
         LocalCloudProvider as LocalCloudProvider,
     )
+    from aioelasticluster.providers.openstack import (
+        OpenStackCloudProvider as OpenStackCloudProvider,
+    )
     from aioelasticluster.repositories.base import (
         AbstractClusterRepository as AbstractClusterRepository,
     )
@@ -68,6 +71,7 @@ _HOMES = {
     "NodeFault": "model.reports",
     "NodeSpec": "model.records",
     "NodeState": "model.states",
+    "OpenStackCloudProvider": "providers.openstack",
     "Orphan": "engine.orphans",
     "PickleRepository": "repositories.pickle",
     "RunResult": "model.reports",

@@ -16,6 +16,7 @@ from aioelasticluster.ssh.base import AbstractTransport
 
 _PROVIDERS = {
     "ec2": "aioelasticluster.providers.ec2:BotoCloudProvider",
+    "openstack": "aioelasticluster.providers.openstack:OpenStackCloudProvider",
     "local": "aioelasticluster.providers.local:LocalCloudProvider",
 }
 _SETUPS = {"ansible": "aioelasticluster.setup.ansible:AnsibleSetupProvider"}

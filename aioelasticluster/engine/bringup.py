@@ -14,7 +14,8 @@ from aioelasticluster._aio.polling import backoff
 from aioelasticluster._aio.tasks import task_group
 from aioelasticluster.engine.launch import Launch, adopt, is_up
 from aioelasticluster.engine.operation import Operation
-from aioelasticluster.errors import ProviderError, SshError
+from aioelasticluster.engine.orders import Batch
+from aioelasticluster.errors import CapacityError, ProviderError, SshError
 from aioelasticluster.model.events import HostKeyKept, HostKeyRotated
 from aioelasticluster.model.records import NodeRecord
 from aioelasticluster.model.reports import NodeFault
@@ -159,6 +160,7 @@ class Bringup:
             "describe", lambda: self.op.provider.describe(self.op.cluster_id, ids)
         )
         described = {instance.id: instance for instance in instances}
+        moving: dict[tuple[str, str], list[NodeRecord]] = {}
         for node in awaited:
             instance = described.get(node.instance_id)
             if instance is None:
@@ -166,10 +168,42 @@ class Bringup:
                 continue
             self._listed[node.name] = 0
             if instance.state is InstanceState.FAILED:
-                self._broken(node.name, instance.fault)
+                place = self._place_instead(node, instance.fault)
+                if place is None:
+                    self._broken(node.name, instance.fault)
+                else:
+                    moving.setdefault((node.token, place), []).append(node)
             elif is_up(instance) and node.name not in self.probed:
                 self.probed.add(node.name)
                 group.start_soon(self._prove, node.name, instance)
+
+        for (_, place), nodes in moving.items():
+            self._move_to(place, nodes, group)
+
+    def _place_instead(
+        self, node: NodeRecord, fault: ProviderError | None
+    ) -> str | None:
+        """Return where to launch a node again that found no room after all."""
+        if not isinstance(fault, CapacityError):
+            return None
+        return self.launch.place_after(node)
+
+    def _move_to(self, place: str, nodes: list[NodeRecord], group: TaskGroup) -> None:
+        """Launch nodes anew in another place, and end what failed in the last one."""
+        for node in nodes:
+            self._listed.pop(node.name, None)
+            self.probed.discard(node.name)
+            self.op.journal.move(node.name, NodeState.FAILED)
+        batch = self.launch.elsewhere(tuple(node.name for node in nodes), place)
+        group.start_soon(self._send_again, batch, [n.instance_id for n in nodes])
+
+    async def _send_again(self, batch: Batch, failed: list[str]) -> None:
+        try:
+            await self.op.journal.flush()
+            await self.op.terminate(failed)
+            await self.launch.send([batch])
+        except ProviderError as error:
+            self._end(error)
 
     def _missed(self, name: str) -> None:
         """Note that the cloud does not list an instance: unknown, not gone.

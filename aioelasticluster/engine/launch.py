@@ -24,7 +24,7 @@ from aioelasticluster.errors import (
     UnknownOutcomeError,
 )
 from aioelasticluster.model.events import OrderAnswered, OrderSent
-from aioelasticluster.model.records import NodeRecord, OrderState
+from aioelasticluster.model.records import NodeRecord, NodeSpec, OrderState
 from aioelasticluster.model.states import NodeState
 from aioelasticluster.providers.base import (
     Instance,
@@ -64,19 +64,24 @@ class Launch:
             public_key=self.public_key,
             specs=[spec for spec, _ in by_spec(nodes)],
         )
+        calls = 0
+
+        async def prepare() -> Mapping[str, str]:
+            nonlocal calls
+            calls += 1
+            return await self.op.provider.prepare(preparation)
+
         self.prepared = True
         try:
-            self.resources = await self.op.ask(
-                "prepare", lambda: self.op.provider.prepare(preparation)
-            )
+            self.resources = await self.op.ask("prepare", prepare)
         except FATAL:
-            self.prepared = False
+            self.prepared = calls > 1  # the last one leaves nothing of its own
             raise
 
     async def intend(self, nodes: Sequence[NodeRecord]) -> list[Batch]:
         """Put orders for all nodes on disk, in one transaction, before any is sent."""
         batches = [
-            self._make(spec.kind, names, self.op.provider.zones(spec)[0])
+            self._make(names, self.op.provider.zones(spec)[0])
             for spec, names in batches_of(nodes, self.op.provider.max_batch)
         ]
         await self.op.journal.flush()
@@ -102,7 +107,22 @@ class Launch:
         if fatal:
             raise fatal[0]
 
-    def _make(self, kind: str, names: tuple[str, ...], zone: str) -> Batch:
+    def place_after(self, node: NodeRecord) -> str | None:
+        """Return where else a node that this launched may go, None: nowhere."""
+        order = self.op.order_of(node)
+        if order is None or order.token not in self.tokens:
+            return None
+        return next(iter(self._places_after(node.spec, order.zone)), None)
+
+    def elsewhere(self, names: tuple[str, ...], place: str) -> Batch:
+        """Order nodes of one order anew, in another place; `send` it then."""
+        return self._make(names, place)
+
+    def _places_after(self, spec: NodeSpec, place: str) -> Sequence[str]:
+        places = list(self.op.provider.zones(spec))
+        return places[places.index(place) + 1 :] if place in places else ()
+
+    def _make(self, names: tuple[str, ...], zone: str) -> Batch:
         batch = make_batch(
             self.op,
             self.op.journal.nodes[names[0]].spec,
@@ -116,7 +136,7 @@ class Launch:
 
     async def _see_through(self, batch: Batch) -> None:
         """Send an order, and further ones for what it left out."""
-        zones = iter(self.op.provider.zones(batch.order.spec)[1:])
+        zones = iter(self._places_after(batch.order.spec, batch.record.zone))
         pauses = backoff(0.5, 15.0)
         zone = batch.record.zone
         while True:
@@ -124,7 +144,7 @@ class Launch:
             if not missing:
                 return
             if reason is None:  # the answer to an order of the rest tells
-                batch = self._make(batch.order.spec.kind, missing, zone)
+                batch = self._make(missing, zone)
                 await self.op.journal.flush()
                 continue
             if isinstance(reason, FATAL):
@@ -137,7 +157,7 @@ class Launch:
                 await anyio.sleep(next(pauses))
             else:
                 break
-            batch = self._make(batch.order.spec.kind, missing, zone)
+            batch = self._make(missing, zone)
             await self.op.journal.flush()
         for name in missing:
             self.op.journal.move(name, NodeState.FAILED, fault=str(reason))

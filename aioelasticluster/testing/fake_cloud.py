@@ -99,7 +99,8 @@ class FakeCloud:
 class FakeCloudProvider(AbstractCloudProvider):
     """A client of a fake cloud; every request takes `latency` seconds of loop time.
 
-    `tokens=False` makes it a cloud without idempotent launches, such as Nova.
+    `tokens=False` makes it a cloud without idempotent launches, such as Nova. In the
+    zones that are `full`, instances end for lack of room after they were accepted.
     """
 
     adapter = "fake"
@@ -115,6 +116,7 @@ class FakeCloudProvider(AbstractCloudProvider):
         settle_window: float = 5.0,
         max_batch: int = 100,
         zones: Sequence[str] = ("",),
+        full: Sequence[str] = (),
     ) -> None:
         self.cloud = cloud or FakeCloud()
         self.faults = faults or FaultPlan()
@@ -124,6 +126,7 @@ class FakeCloudProvider(AbstractCloudProvider):
         self.max_batch = max_batch
         self.poll_pauses = self.end_pauses = (0.5, 2.0)
         self._zones = tuple(zones)
+        self._full = tuple(full)
         self._throttled = 0
         self._lost = 0
 
@@ -278,7 +281,7 @@ class FakeCloudProvider(AbstractCloudProvider):
         instance = fake.instance
         if instance.state is not InstanceState.PENDING:
             return instance
-        if instance.name in self.faults.broken:
+        if instance.name in self.faults.broken or instance.zone in self._full:
             return replace(
                 instance,
                 state=InstanceState.FAILED,

@@ -9,10 +9,10 @@ import pytest
 
 from aioelasticluster import ConfigurationError
 from aioelasticluster.engine.orders import batches_of, token_of
-from aioelasticluster.model.user_data import check_user_data, cloud_config, merged
 from aioelasticluster.model.names import parse_hostlist
 from aioelasticluster.model.records import NodeRecord, NodeSpec
 from aioelasticluster.model.tags import names_fit
+from aioelasticluster.model.user_data import check_user_data, cloud_config, merged
 from aioelasticluster.testing.fake_cloud import injected
 
 ID = "0123456789abcdef0123456789abcdef"

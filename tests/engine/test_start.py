@@ -146,6 +146,27 @@ async def test_the_next_zone_completes_what_the_first_has_no_room_for() -> None:
     assert world.cloud.requests.count("launch") == 3
 
 
+async def test_what_finds_no_room_once_accepted_is_launched_elsewhere() -> None:
+    world = World()
+    provider = world.provider(zones=("a", "b", "c"), full=("a", "b"))
+    cluster = world.cluster(computes=3, provider=provider)
+    report = await cluster.start()
+    assert len(report.alive) == 4
+    assert not report.failed
+    places = {fake.instance.zone for fake in world.cloud.instances.values()}
+    assert places == {"c"}  # and what had failed in the others is gone
+    assert len(world.cloud.instances) == 4
+
+
+async def test_where_no_place_is_left_a_node_without_room_fails() -> None:
+    world = World()
+    provider = world.provider(zones=("a", "b"), full=("a", "b"))
+    cluster = world.cluster(computes=3, provider=provider)
+    with pytest.raises(StartError, match="no valid host"):
+        await cluster.start()
+    assert not world.cloud.instances
+
+
 @pytest.mark.parametrize("tokens", [True, False])
 async def test_a_lost_answer_never_launches_twice(tokens: bool) -> None:
     world = World()

@@ -18,7 +18,7 @@ class Groups:
     """Finds the groups of a cluster's nodes; a node may have several, with commas.
 
     `vpcs` are those that the nodes' subnets are in; without any it is the provider's
-    `vpc`, or the default one.
+    `vpc`, or the default one. `made` are the ids of those that were made now.
     """
 
     def __init__(self, calls: Calls, preparation: Preparation, vpc: str) -> None:
@@ -26,6 +26,7 @@ class Groups:
         self._preparation = preparation
         self._vpc = vpc
         self.vpcs: set[str] = set()
+        self.made: list[str] = []
         self._texts = {spec.security_group for spec in preparation.specs}
         self._made = {
             spec.security_group: options.ssh_from
@@ -128,6 +129,7 @@ class Groups:
         id = next(iter(self._by_name.get(name, {}).values()), "")
         if not id:
             id = await self._create(name)
+            self.made.append(id)
         try:
             await self._calls(
                 "AuthorizeSecurityGroupIngress",

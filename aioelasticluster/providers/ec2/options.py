@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.model.user_data import longest_merged
+from aioelasticluster.providers.options import read_options
 
 #: Most bytes of user-data, before it is encoded for the request.
 USER_DATA_LIMIT = 16384
@@ -58,18 +56,7 @@ class Ec2Options:
     @classmethod
     def of(cls, spec: NodeSpec) -> Ec2Options:
         """Read a node's options; raises `ConfigurationError`."""
-        known = {field.name: field.default for field in fields(cls)}
-        values: dict[str, Any] = {}
-        for name, value in spec.options.items():
-            if name not in known:
-                raise ConfigurationError(
-                    name,
-                    value,
-                    "BotoCloudProvider has no such option",
-                    f"Its options are {', '.join(sorted(known))}",
-                )
-            values[name] = _read(name, value, known[name])
-        options = cls(**values)
+        options = cls(**read_options(cls, spec.options, "BotoCloudProvider"))
         options._check()
         return options
 
@@ -161,37 +148,6 @@ def check_user_data(spec: NodeSpec) -> None:
             f"{USER_DATA_LIMIT}",
             "Put what is long where `#include` or a script can fetch it",
         )
-
-
-def _read(name: str, value: object, default: object) -> object:
-    """Return an option's value as its default's kind."""
-    if isinstance(default, tuple):
-        return _list(name, value)
-    if isinstance(default, bool) or default is None:
-        return _checked(name, value, isinstance(value, bool), "True or False")
-    if isinstance(default, str):
-        return _checked(name, value, isinstance(value, str), "text")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, int):
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        return int(_checked(name, value, whole, "a whole number, not negative"))
-    fine = number and 0 <= value < math.inf  # type: ignore[operator]
-    return float(_checked(name, value, fine, "a number, not negative"))
-
-
-def _list(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    listed = isinstance(value, Sequence) and all(
-        isinstance(part, str) and part for part in value
-    )
-    return tuple(_checked(name, value, listed, "text, or a list of it"))
-
-
-def _checked(name: str, value: Any, fine: bool, wanted: str) -> Any:
-    if fine:
-        return value
-    raise ConfigurationError(name, value, "ill-typed", f"Give {wanted}")
 
 
 def _check_network(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -32,29 +33,39 @@ class Preparing:
         self._preparation = preparation
         self._wishes = [(spec, Ec2Options.of(spec)) for spec in preparation.specs]
         self._groups = Groups(calls, preparation, vpc)
+        self._made: list[tuple[str, str, str]] = []  # how each is removed
         self.found: dict[str, str] = {}
 
     async def __call__(self) -> Mapping[str, str]:
         """Return what the launches take; raises `ProviderError`.
 
-        Nothing is left behind by an error that says that the plan is wrong.
+        Nothing is left behind by an error that says that the plan is wrong; what the
+        cluster had before stays.
         """
         await together(self._subnets, self._flavors)
         await together(self._images, self._groups.look_up, self._key, self._placements)
         try:
             await self._make()
         except (InvalidRequestError, UnauthorizedError):
-            await remove_made(self._calls, self._preparation.cluster_id)
+            with suppress(UnauthorizedError):  # the first one says it
+                await self._unmake()
             raise
         return self.found
 
     async def _make(self) -> None:
         if not self.found["key"]:
-            self.found["key"] = await import_key(self._calls, self._preparation)
+            name = await import_key(self._calls, self._preparation)
+            self._made.append(("DeleteKeyPair", "KeyName", name))
+            self.found["key"] = name
         self.found |= await self._groups.resolved()
         for name in self._placement_names():
             if not self.found[resource("placement-group", name)]:
                 await self._make_placement(name)
+
+    async def _unmake(self) -> None:
+        groups = [("DeleteSecurityGroup", "GroupId", id) for id in self._groups.made]
+        for action, field, value in (*groups, *self._made):
+            await _unless_gone(self._calls(action, **{field: value}))
 
     # Where instances go
 
@@ -199,6 +210,7 @@ class Preparing:
         except InvalidRequestError as error:
             if not error.code.endswith(".Duplicate"):
                 raise
+        self._made.append(("DeletePlacementGroup", "GroupName", made))
         self.found[resource("placement-group", name)] = made
 
     def _missing(self, field: str, value: str, remedy: str) -> InvalidRequestError:
@@ -226,13 +238,17 @@ async def remove_made(calls: Calls, cluster_id: str) -> None:
         ],
     )
     async for tag in listed:
-        if (remove := _REMOVALS.get(tag["ResourceType"])) is None:
-            continue
-        try:
-            await remove(calls, tag["ResourceId"])
-        except InvalidRequestError as error:
-            if "NotFound" not in error.code and "Unknown" not in error.code:
-                raise
+        if (remove := _REMOVALS.get(tag["ResourceType"])) is not None:
+            await _unless_gone(remove(calls, tag["ResourceId"]))
+
+
+async def _unless_gone(removal: Awaitable[object]) -> None:
+    """Wait for a removal; that there is nothing to remove is success."""
+    try:
+        await removal
+    except InvalidRequestError as error:
+        if "NotFound" not in error.code and "Unknown" not in error.code:
+            raise
 
 
 async def _release_address(calls: Calls, id: str) -> None:

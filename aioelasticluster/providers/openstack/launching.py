@@ -1,0 +1,112 @@
+"""One order as one request for several servers."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from aioelasticluster.errors import InvalidRequestError
+from aioelasticluster.providers.base import LaunchOrder
+from aioelasticluster.providers.openstack.naming import (
+    FLOATING,
+    MADE,
+    OURS,
+    cluster_tag,
+    server_name,
+    token_tag,
+)
+from aioelasticluster.providers.openstack.options import (
+    NO_GROUP,
+    USER_DATA_LIMIT,
+    OpenStackOptions,
+    Place,
+)
+from aioelasticluster.providers.openstack.resources import resource
+
+
+def servers(order: LaunchOrder) -> dict[str, Any]:
+    """Return the body of an order's request, tagged from the first moment.
+
+    Nova numbers the servers of one request `<name>-1` …; a single one is numbered
+    here.
+    """
+    options, place = OpenStackOptions.of(order.spec), Place.parsed(order.zone)
+    found, count = order.resources, len(order.names)
+    name = server_name(order.tags.cluster, order.token)
+    groups = found[resource("group", order.spec.security_group)].split(",")
+    body: dict[str, Any] = {
+        "name": name if count > 1 else f"{name}-1",
+        "flavorRef": found[resource("flavor", place.flavor or order.spec.flavor)],
+        "key_name": found["key"],
+        "networks": _networks(order, options),
+        "security_groups": [{"name": group} for group in groups if group],
+        "metadata": _metadata(order, options),
+        "tags": [
+            OURS,
+            cluster_tag(order.tags.cluster_id),
+            token_tag(order.token),
+        ],
+        "min_count": 1,
+        "max_count": count,
+        **_boot(order, options),
+    }
+    if place.zone:
+        body["availability_zone"] = place.zone
+    if order.user_data:
+        body["user_data"] = _fitting(order.user_data)
+    if options.config_drive:
+        body["config_drive"] = True
+    request: dict[str, Any] = {"server": body}
+    if options.server_group != NO_GROUP:
+        group = found[resource("server-group", options.server_group)]
+        request["os:scheduler_hints"] = {"group": group}
+    return request
+
+
+def _networks(order: LaunchOrder, options: OpenStackOptions) -> list[dict[str, str]]:
+    if options.fixed_ip and len(order.names) > 1:
+        raise InvalidRequestError(
+            f"fixed_ip={options.fixed_ip!r}: it is one address for "
+            f"{len(order.names)} nodes: give each its own with add_node"
+        )
+    ids = order.resources[resource("networks", ",".join(options.network_ids))]
+    networks = [{"uuid": id} for id in ids.split(",")]
+    if options.fixed_ip:
+        networks[0]["fixed_ip"] = options.fixed_ip
+    return networks
+
+
+def _metadata(order: LaunchOrder, options: OpenStackOptions) -> dict[str, str]:
+    told = order.tags.encoded() | {MADE: order.resources["made"]}
+    if options.request_floating_ip:
+        name = options.floating_network_id
+        told[FLOATING] = order.resources[resource("floating-network", name)]
+    return told
+
+
+def _boot(order: LaunchOrder, options: OpenStackOptions) -> dict[str, Any]:
+    """Return what to boot from: the image, or a volume made of it."""
+    image = order.resources[resource("image", order.spec.image_id)]
+    if not options.boot_disk_size:
+        return {"imageRef": image}
+    volume: dict[str, Any] = {
+        "boot_index": 0,
+        "uuid": image,
+        "source_type": "image",
+        "destination_type": "volume",
+        "volume_size": options.boot_disk_size,
+        "delete_on_termination": True,
+    }
+    if options.boot_disk_type:
+        volume["volume_type"] = options.boot_disk_type
+    return {"imageRef": "", "block_device_mapping_v2": [volume]}
+
+
+def _fitting(user_data: str) -> str:
+    encoded = base64.b64encode(user_data.encode()).decode()
+    if len(encoded) > USER_DATA_LIMIT:
+        raise InvalidRequestError(
+            f"user-data of {len(encoded)} bytes in base64; Nova takes "
+            f"{USER_DATA_LIMIT}: shorten image_userdata"
+        )
+    return encoded

@@ -1,0 +1,129 @@
+"""What a node may ask of OpenStack beyond image and flavor."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from dataclasses import dataclass
+
+from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.model.records import NodeSpec
+from aioelasticluster.model.user_data import longest_merged
+from aioelasticluster.providers.options import read_options
+
+#: Most bytes of user-data in base64: Nova's own limit.
+USER_DATA_LIMIT = 65535
+
+#: Policies of server groups that Nova knows, and what asks for none.
+POLICIES = ("soft-anti-affinity", "anti-affinity", "soft-affinity", "affinity")
+NO_GROUP = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStackOptions:
+    """The options of `add_node` and `add_nodes` on OpenStack.
+
+    Lists may be given as text with commas, too.
+    """
+
+    #: Networks to connect to, by id or name, all of them; the first one is the node's
+    #: own. Without any the project must have exactly one.
+    network_ids: tuple[str, ...] = ()
+    #: Availability zones to try, in this order.
+    zones: tuple[str, ...] = ()
+    #: Flavors to try after the node's own, in every zone.
+    flavors: tuple[str, ...] = ()
+    #: An address of the first network for this one node.
+    fixed_ip: str = ""
+    #: Whether each node gets a floating address; they are released by `stop`.
+    request_floating_ip: bool = False
+    #: Where floating addresses come from, by id or name; else the external network.
+    floating_network_id: str = ""
+    #: How nodes are spread over hosts: a policy, the id or name of a server group of
+    #: the user's own, or `none`.
+    server_group: str = "soft-anti-affinity"
+    #: Boot from a new volume of so many GiB, of this type; deleted with the node.
+    boot_disk_size: int = 0
+    boot_disk_type: str = ""
+    #: Hand user-data over on a drive instead of the metadata service.
+    config_drive: bool = False
+    #: Make `security_group`, as `<name>-<first 8 of cluster id>`, with SSH from these
+    #: networks (CIDR) and all traffic between the cluster's nodes.
+    ssh_from: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, spec: NodeSpec) -> OpenStackOptions:
+        """Read a node's options; raises `ConfigurationError`."""
+        options = cls(**read_options(cls, spec.options, "OpenStackCloudProvider"))
+        options._check()
+        return options
+
+    def places(self) -> tuple[str, ...]:
+        """Return where to launch, in order: the preferred flavor everywhere first."""
+        return tuple(
+            str(Place(zone, flavor))
+            for flavor in ("", *self.flavors)
+            for zone in self.zones or ("",)
+        )
+
+    @property
+    def policy(self) -> str:
+        """The policy of a server group that is made, "" where none is."""
+        return self.server_group if self.server_group in POLICIES else ""
+
+    def _check(self) -> None:
+        if self.boot_disk_type and not self.boot_disk_size:
+            raise ConfigurationError(
+                "boot_disk_size",
+                0,
+                "a volume needs a size",
+                "Give GiB, or leave boot_disk_type out",
+            )
+        if self.floating_network_id and not self.request_floating_ip:
+            raise ConfigurationError(
+                "request_floating_ip",
+                False,
+                "a network for floating addresses is given, but none is asked for",
+                "Set it to True, or leave floating_network_id out",
+            )
+        for field, texts, read in (
+            ("fixed_ip", filter(None, (self.fixed_ip,)), ipaddress.ip_address),
+            ("ssh_from", self.ssh_from, ipaddress.ip_network),
+        ):
+            for text in texts:
+                try:
+                    read(text)
+                except ValueError as fault:
+                    raise ConfigurationError(
+                        field, text, str(fault), "Give an address, or a network"
+                    ) from fault
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an order goes: a zone, and another flavor than the node's."""
+
+    zone: str = ""
+    flavor: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.zone}/{self.flavor}" if self.flavor else self.zone
+
+    @classmethod
+    def parsed(cls, text: str) -> Place:
+        """Read what `str` gave."""
+        zone, _, flavor = text.partition("/")
+        return cls(zone, flavor)
+
+
+def check_user_data(spec: NodeSpec) -> None:
+    """Raise `ConfigurationError` for user-data that will not fit with ours."""
+    size = len(base64.b64encode(b"x" * longest_merged(spec.image_userdata)))
+    if size > USER_DATA_LIMIT:
+        raise ConfigurationError(
+            "image_userdata",
+            f"{spec.image_userdata[:40]}…",
+            f"{size} bytes in base64 together with what the library adds, and Nova "
+            f"takes {USER_DATA_LIMIT}",
+            "Put what is long where `#include` or a script can fetch it",
+        )
