@@ -25,19 +25,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
-import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from typing import Any, Literal
+
+from measuring import PAUSE, Meter, Row, fresh_key, machine, measured_apart, reach_all
+from reporting import save, show, table_of, table_of_limits, verdicts
 
 from aioelasticluster import (
     AnsibleSetupProvider,
@@ -49,7 +46,7 @@ from aioelasticluster import (
 from aioelasticluster.model.events import OrderSent
 from aioelasticluster.model.records import Change
 from aioelasticluster.model.tags import Tags
-from aioelasticluster.providers.base import Instance, LaunchOrder
+from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.repositories.base import Lease
 from aioelasticluster.ssh.base import Accept, Reached, SshTarget
 from aioelasticluster.ssh.transport import SshTransport
@@ -59,9 +56,6 @@ OURS, TOFU, PLAIN = "aioelasticluster", "without rotation", "plain client"
 
 #: How long (seconds) one measurement may take.
 PATIENCE = 300.0
-
-#: What the plain client does: threads at most, and seconds between two tries.
-THREADS, PAUSE = 32, 0.1
 
 #: What this library promises of 50 nodes: figure, limit, unit.
 LIMITS = (
@@ -73,30 +67,7 @@ LIMITS = (
     ("stop_s", 3.0, "s to stop"),
 )
 
-Row = dict[str, Any]
-
-
 # One measurement, in a process of its own
-
-
-class Meter:
-    """Wall and CPU seconds of this process since it was made."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
-
-    @property
-    def wall(self) -> float:
-        return time.perf_counter() - self._wall
-
-    @property
-    def cpu(self) -> float:
-        return _cpu_seconds() - self._cpu
-
-
-def _cpu_seconds() -> float:
-    usage = getrusage(RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 class CountingRepository(SqliteRepository):
@@ -180,8 +151,9 @@ async def measure_plain(count: int, key: Path) -> Row:
         sent = time.time()
         launched = await cloud.launch(order)
         ids = [instance.id for instance in launched.instances]
+        places = [(i.addresses[0], i.ssh_port) for i in launched.instances]
         try:
-            tries = await asyncio.to_thread(reach_all, launched.instances, key)
+            tries = await asyncio.to_thread(reach_all, places, key)
             row: Row = {"ready_s": meter.wall, "cpu_s": meter.cpu}
             returned = time.time()
             logs = [cloud.log_of(identifier) for identifier in ids]
@@ -223,41 +195,6 @@ def plain_order(count: int, key: Path) -> LaunchOrder:
     )
 
 
-def reach_all(instances: Sequence[Instance], key: Path) -> int:
-    """Run `true` on all instances from a pool of threads; return how many tries."""
-    with ThreadPoolExecutor(min(THREADS, len(instances))) as pool:
-        return sum(pool.map(lambda instance: reach(instance, key), instances))
-
-
-def reach(instance: Instance, key: Path) -> int:
-    """Connect until an instance answers, and run `true`; return how many tries."""
-    import paramiko
-
-    tries, deadline = 0, time.monotonic() + PATIENCE / 2
-    while True:
-        tries += 1
-        client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        try:
-            client.connect(
-                instance.addresses[0],
-                port=instance.ssh_port,
-                username="debian",
-                key_filename=str(key),
-                allow_agent=False,
-                look_for_keys=False,
-            )
-            _, output, _ = client.exec_command("true")
-            if output.channel.recv_exit_status() == 0:
-                return tries
-        except (OSError, paramiko.SSHException):
-            if time.monotonic() > deadline:
-                raise
-        finally:
-            client.close()
-        time.sleep(PAUSE)
-
-
 def seen_by_instances(logs: Iterable[Path], sent: float, returned: float) -> Row:
     """Return what the instances' logs and processes say of a launch."""
     boots, ups = [], []
@@ -291,20 +228,8 @@ async def measure_one(client: str, count: int, key: Path) -> Row:
 
 def measured(client: str, count: int) -> Row:
     """Measure once, in a fresh interpreter and folder."""
-    import asyncssh
-
-    with tempfile.TemporaryDirectory() as folder:
-        key = Path(folder, "key")
-        key.touch(mode=0o600)
-        pair = asyncssh.generate_private_key("ssh-ed25519")
-        pair.write_private_key(key)
-        pair.write_public_key(f"{key}.pub")
-        command = [sys.executable, __file__, "--one", client, str(count), str(key)]
-        done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, text=True, timeout=PATIENCE
-        )
-        row: Row = json.loads(done.stdout)
-        return row
+    with fresh_key() as key:
+        return measured_apart(__file__, client, str(count), str(key), patience=PATIENCE)
 
 
 def median_row(client: str, count: int, rounds: int) -> Row:
@@ -346,22 +271,8 @@ def ratios(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def verdicts(rows: Sequence[Row]) -> list[Row]:
-    """Hold the figures of 50 nodes against what is promised."""
-    return [
-        {"what": what, "limit": limit, "measured": row[figure]}
-        for row in rows
-        if row["client"] == OURS and row["nodes"] == 50
-        for figure, limit, what in LIMITS
-        if row.get(figure) is not None
-    ]
-
-
-def show(result: Mapping[str, Any]) -> None:
+def report(result: Mapping[str, Any]) -> None:
     """Print the figures as tables."""
-    from rich.console import Console
-    from rich.table import Table
-
     columns = {
         "client": "client",
         "nodes": "nodes",
@@ -376,36 +287,14 @@ def show(result: Mapping[str, Any]) -> None:
         "pss_mib": "MiB each",
         "stop_s": "stop",
     }
-    table = Table(*columns.values(), title="Launching (seconds)")
-    for row in result["rows"]:
-        table.add_row(*(_text(row.get(name)) for name in columns))
-    ratio = Table(
-        "nodes", "ready", "after last up", "CPU", "stop", title="Plain ÷ ours"
+    names = ("nodes", "ready_s", "after_last_up_s", "cpu_s", "stop_s")
+    show(
+        table_of(result["rows"], columns, "Launching (seconds)"),
+        table_of(
+            result["ratios"], {name: columns[name] for name in names}, "Plain ÷ ours"
+        ),
+        table_of_limits(result["limits"]),
     )
-    for row in result["ratios"]:
-        ratio.add_row(*map(_text, row.values()))
-    limits = Table("with 50 nodes", "limit", "measured", "", title="Promised")
-    for row in result["limits"]:
-        met = "met" if row["measured"] <= row["limit"] else "MISSED"
-        limits.add_row(row["what"], _text(row["limit"]), _text(row["measured"]), met)
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width).print(table, ratio, *([limits] if limits.rows else []))
-
-
-def _text(value: float | str | None) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    return "-" if value is None else str(value)
-
-
-def machine() -> Row:
-    """Return what the figures depend on."""
-    return {
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-        "load": os.getloadavg()[0],
-    }
 
 
 def main() -> None:
@@ -434,11 +323,15 @@ def main() -> None:
         "rounds": given.rounds,
         "rows": rows,
         "ratios": ratios(rows),
-        "limits": verdicts(rows),
+        "limits": [
+            verdict
+            for row in rows
+            if (row["client"], row["nodes"]) == (OURS, 50)
+            for verdict in verdicts(row, LIMITS)
+        ],
     }
-    given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(json.dumps(result, indent=1) + "\n")
-    show(result)
+    save(given.json, result)
+    report(result)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import anyio
 from aiobotocore.config import AioConfig
 from botocore import xform_name
 
+from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster.errors import ThrottledError
 from aioelasticluster.providers.ec2.faults import FOREIGN, ours
 from aioelasticluster.providers.ec2.limits import Limits, limits_of
@@ -22,6 +23,8 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 60.0
 
 #: Requests under way at once.
 CONNECTIONS = 32
+
+_in_thread = Blocking(width=1, patience=60.0)
 
 
 class Calls:
@@ -103,7 +106,8 @@ class Calls:
             read_timeout=READ_TIMEOUT,
             max_pool_connections=CONNECTIONS,
         )
-        making = new_session(target.profile).create_client(
+        session = await _in_thread(new_session, target.profile)
+        making = session.create_client(
             service,
             region_name=target.region,
             endpoint_url=target.url,

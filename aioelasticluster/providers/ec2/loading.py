@@ -154,8 +154,12 @@ def warm_up() -> None:
 
 
 def new_session(profile: str | None) -> AioSession:
-    """Return a session whose clients hold nobody up."""
+    """Return a session whose clients hold nobody up; made for threads.
+
+    The user's files for AWS are read here: on a network drive that takes long.
+    """
     session = AioSession(profile=profile)
     session.register_component("data_loader", _loader)
     session.register_component("response_parser_factory", _ParserFactory())
+    _ = session.full_config  # kept by the session
     return session

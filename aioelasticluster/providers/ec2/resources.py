@@ -65,7 +65,8 @@ class Preparing:
     async def _unmake(self) -> None:
         groups = [("DeleteSecurityGroup", "GroupId", id) for id in self._groups.made]
         for action, field, value in (*groups, *self._made):
-            await _unless_gone(self._calls(action, **{field: value}))
+            parameter: dict[str, Any] = {field: value}
+            await _unless_gone(self._calls(action, **parameter))
 
     # Where instances go
 

@@ -23,6 +23,9 @@ from aioelasticluster.providers.base import (
     Preparation,
 )
 
+#: Why tests of what a cloud does not claim to have are skipped.
+UNCLAIMED = "the cloud has no capability"
+
 
 class ProviderFixtures(ABC):
     """Says which provider is tested, and takes the steps that many tests share."""
@@ -196,13 +199,13 @@ class ProviderFixtures(ABC):
     def needs(self, provider: AbstractCloudProvider, capability: str) -> None:
         """Skip the test where the cloud does not claim a capability."""
         if not getattr(provider.capabilities, capability):
-            pytest.skip(f"the cloud has no capability {capability!r}")
+            pytest.skip(f"{UNCLAIMED} {capability!r}")
 
     def small(self, folder: Path, room: int) -> AbstractCloudProvider:
         """Return a provider on a small cloud, skip the test where there is none."""
         provider = self.make_small(folder, room)
         if provider is None:
-            pytest.skip("the size of this cloud cannot be chosen")
+            pytest.skip(f"{UNCLAIMED} to choose its size")
         return provider
 
 

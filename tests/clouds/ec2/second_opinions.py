@@ -35,6 +35,9 @@ MOTO_IMAGE_NAME, MOTO_IMAGE_OWNER = "debian-12-amd64", "136693071363"
 #: An image that ministack brings along.
 MINISTACK_IMAGE = "ami-0123456789abcdef0"
 
+#: What keeps two looks a second apart, which these servers need not be spared.
+POLLING = "aioelasticluster.providers.ec2.provider.POLL_INTERVAL"
+
 MINISTACK = "ministack==1.5.33"
 
 #: How long (seconds) a server may take to start, and to stop.

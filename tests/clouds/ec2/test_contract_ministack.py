@@ -16,6 +16,7 @@ from aioelasticluster.testing.provider_contract import ProviderContract
 from tests.clouds.ec2.one_cluster import OneCluster
 from tests.clouds.ec2.second_opinions import (
     MINISTACK_IMAGE,
+    POLLING,
     CannotInstallError,
     MinistackProvider,
     running_ministack,
@@ -52,7 +53,8 @@ class TestOnMinistack(ProviderContract):
     patience = 20.0
 
     @pytest.fixture(autouse=True)
-    def on_ministack(self, ministack: str) -> None:
+    def on_ministack(self, ministack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(POLLING, 0.1)
         self.url, self.access_key = ministack, new_account()
 
     def make(self, folder: Path) -> AbstractCloudProvider:

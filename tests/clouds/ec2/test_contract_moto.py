@@ -11,7 +11,12 @@ import pytest
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.testing.provider_contract import ProviderContract
-from tests.clouds.ec2.second_opinions import MOTO_IMAGE, MotoProvider, running_moto
+from tests.clouds.ec2.second_opinions import (
+    MOTO_IMAGE,
+    POLLING,
+    MotoProvider,
+    running_moto,
+)
 
 SECRET = "not-to-be-recorded"
 
@@ -34,8 +39,9 @@ class TestOnMoto(ProviderContract):
     patience = 20.0
 
     @pytest.fixture(autouse=True)
-    def on_moto(self, moto: str) -> None:
+    def on_moto(self, moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Come with keys of the test's own: no test waits for another's limits."""
+        monkeypatch.setattr(POLLING, 0.1)
         self.url, self.access_key = moto, uuid.uuid4().hex
 
     def make(self, folder: Path) -> AbstractCloudProvider:
