@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         AbstractCloudProvider as AbstractCloudProvider,
     )
     from aioelasticluster.providers.ec2 import BotoCloudProvider as BotoCloudProvider
+    from aioelasticluster.providers.google import (
+        GoogleCloudProvider as GoogleCloudProvider,
+    )
     from aioelasticluster.providers.local import (
         LocalCloudProvider as LocalCloudProvider,
     )
@@ -64,6 +67,7 @@ _HOMES = {
     "Cluster": "cluster",
     "ClusterState": "model.states",
     "FaultPlan": "providers.faults",
+    "GoogleCloudProvider": "providers.google",
     "HostReport": "model.reports",
     "LocalCloudProvider": "providers.local",
     "MemRepository": "repositories.memory",

@@ -16,6 +16,7 @@ from aioelasticluster.ssh.base import AbstractTransport
 
 _PROVIDERS = {
     "ec2": "aioelasticluster.providers.ec2:BotoCloudProvider",
+    "google": "aioelasticluster.providers.google:GoogleCloudProvider",
     "openstack": "aioelasticluster.providers.openstack:OpenStackCloudProvider",
     "local": "aioelasticluster.providers.local:LocalCloudProvider",
 }

@@ -6,11 +6,12 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
 from aioelasticluster._aio.finish import finish
-from aioelasticluster._aio.tasks import task_group
+from aioelasticluster._aio.tasks import together
 from aioelasticluster._log import log
 from aioelasticluster.adapters import (
     default_repository,
@@ -343,9 +344,8 @@ class Cluster(Roster):
         async def run_on(node: Node) -> None:
             results[node.name] = await node.run(command, timeout=timeout, stdin=stdin)
 
-        async with self._handle.transport.opened(), task_group() as group:
-            for node in chosen:
-                group.start_soon(run_on, node)
+        async with self._handle.transport.opened():
+            await together(*(partial(run_on, node) for node in chosen))
         return {node.name: results[node.name] for node in chosen}
 
     def events(

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
+
+T = TypeVar("T")
+
+#: How many things may begin in one turn of the loop: a thousand would hold it.
+TURN = 20
 
 
 @asynccontextmanager
@@ -26,8 +33,31 @@ async def task_group() -> AsyncIterator[TaskGroup]:
 async def together(*works: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Do several things at once; the first error ends the others and is raised."""
     async with task_group() as group:
-        for work in works:
-            group.start_soon(work)
+        await begin(group, works)
+
+
+async def each(
+    items: Iterable[T],
+    work: Callable[[T], Coroutine[Any, Any, None]],
+    limiter: anyio.CapacityLimiter,
+) -> None:
+    """Do the same with each item, some at a time; the first error ends the rest."""
+
+    async def bounded(item: T) -> None:
+        async with limiter:
+            await work(item)
+
+    await together(*(partial(bounded, item) for item in items))
+
+
+async def begin(
+    group: TaskGroup, works: Iterable[Callable[[], Coroutine[Any, Any, None]]]
+) -> None:
+    """Start things in a group, `TURN` of them in each turn of the loop."""
+    for number, work in enumerate(works, start=1):
+        group.start_soon(work)
+        if number % TURN == 0:
+            await anyio.lowlevel.checkpoint()
 
 
 def _only_error(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from aioelasticluster._aio.polling import backoff
-from aioelasticluster._aio.tasks import task_group
+from aioelasticluster._aio.tasks import begin, task_group
 from aioelasticluster.engine.launch import Launch, adopt, is_up
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.orders import Batch
@@ -161,6 +163,7 @@ class Bringup:
         )
         described = {instance.id: instance for instance in instances}
         moving: dict[tuple[str, str], list[NodeRecord]] = {}
+        proofs: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for node in awaited:
             instance = described.get(node.instance_id)
             if instance is None:
@@ -175,10 +178,11 @@ class Bringup:
                     moving.setdefault((node.token, place), []).append(node)
             elif is_up(instance) and node.name not in self.probed:
                 self.probed.add(node.name)
-                group.start_soon(self._prove, node.name, instance)
+                proofs.append(partial(self._prove, node.name, instance))
 
         for (_, place), nodes in moving.items():
             self._move_to(place, nodes, group)
+        await begin(group, proofs)
 
     def _place_instead(
         self, node: NodeRecord, fault: ProviderError | None

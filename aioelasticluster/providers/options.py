@@ -1,13 +1,16 @@
-"""Options of nodes: read by name, as the kind that their default is."""
+"""Options of nodes: read by name, as the kind that their default is; shared checks."""
 
 from __future__ import annotations
 
+import ipaddress
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.model.records import NodeSpec
+from aioelasticluster.model.user_data import longest_merged
 
 
 def read_options(
@@ -60,3 +63,58 @@ def _checked(name: str, value: Any, fine: bool, wanted: str) -> Any:
     if fine:
         return value
     raise ConfigurationError(name, value, "ill-typed", f"Give {wanted}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an order goes: a zone (or subnet), and another flavor than the node's."""
+
+    where: str = ""
+    flavor: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}/{self.flavor}" if self.flavor else self.where
+
+    @classmethod
+    def parsed(cls, text: str) -> Place:
+        """Read what `str` gave."""
+        where, _, flavor = text.partition("/")
+        return cls(where, flavor)
+
+
+def places(wheres: Iterable[str], flavors: Iterable[str]) -> tuple[str, ...]:
+    """Return where to launch, in order: the preferred flavor everywhere first."""
+    listed = tuple(wheres) or ("",)
+    return tuple(
+        str(Place(where, flavor)) for flavor in ("", *flavors) for where in listed
+    )
+
+
+def check_networks(field: str, texts: Iterable[str]) -> None:
+    """Raise `ConfigurationError` for what is not a network in CIDR notation."""
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as fault:
+            raise ConfigurationError(
+                field, text, str(fault), "Give networks such as 192.0.2.0/24"
+            ) from fault
+
+
+def check_user_data(spec: NodeSpec, limit: int, *, encoded: bool = False) -> None:
+    """Raise `ConfigurationError` for user-data that will not fit with ours.
+
+    `limit` in bytes; with `encoded` it holds for what they become in base64.
+    """
+    size = longest_merged(spec.image_userdata)
+    if encoded:
+        size = -(-size // 3) * 4
+    if size > limit:
+        kind = " of base64" if encoded else ""
+        raise ConfigurationError(
+            "image_userdata",
+            f"{spec.image_userdata[:40]}…",
+            f"{size} bytes{kind} together with what the library adds, and the cloud "
+            f"takes {limit}",
+            "Put what is long where `#include` or a script can fetch it",
+        )

@@ -11,9 +11,9 @@ from aioelasticluster.providers.ec2.naming import tag_list
 from aioelasticluster.providers.ec2.options import (
     USER_DATA_LIMIT,
     Ec2Options,
-    Place,
     resource,
 )
+from aioelasticluster.providers.options import Place
 
 #: An instance that bears this tag is to get an elastic address.
 ELASTIC = f"{PREFIX}elastic-address"

@@ -3,7 +3,8 @@
 Its model of EC2 is five megabytes of JSON, and a reply about a thousand instances
 takes it most of a second (measured): neither belongs on the caller's loop. Of the
 model's 800 actions those that we use are kept; all of them together cost 25 MB, and
-every full garbage collection of the process 30 ms.
+every full garbage collection of the process 30 ms. So it is with the endpoints of some
+300 services: 16,000 dictionaries, 10 ms.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ ACTIONS = frozenset(
     }
 )
 
+#: The services that we use: EC2, and those that credentials come from.
+SERVICES = frozenset({"ec2", "oidc", "portal.sso", "sts"})
+
 #: Replies from this size (bytes) on are parsed in a thread: 10 ms and more.
 LARGE = 64 * 1024
 
@@ -79,8 +83,19 @@ class _GivingWay:
                 text = gzip.decompress(data) if file.suffix == ".gz" else data
                 found = json.loads(text, object_pairs_hook=lambda pairs: dict(pairs))
                 is_ec2 = found.get("metadata", {}).get("serviceId") == "EC2"
-                return _trimmed(found) if is_ec2 and "shapes" in found else found
+                if is_ec2 and "shapes" in found:
+                    return _trimmed(found)
+                _trim_endpoints(found)
+                return found
         return None
+
+
+def _trim_endpoints(data: dict[str, Any]) -> None:
+    """Keep the services that we use, if this is the list of all services' endpoints."""
+    for partition in data.get("partitions", ()):
+        if services := partition.get("services"):
+            kept = SERVICES.intersection(services)
+            partition["services"] = {name: services[name] for name in sorted(kept)}
 
 
 def _trimmed(model: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.model.records import NodeSpec
-from aioelasticluster.model.user_data import longest_merged
-from aioelasticluster.providers.options import read_options
+from aioelasticluster.providers.options import check_networks, places, read_options
 
 #: Most bytes of user-data, before it is encoded for the request.
 USER_DATA_LIMIT = 16384
@@ -67,12 +65,7 @@ class Ec2Options:
 
     def places(self) -> tuple[str, ...]:
         """Return where to launch, in order: the preferred flavor everywhere first."""
-        wheres = self.subnets or self.zones or ("",)
-        return tuple(
-            str(Place(where, flavor))
-            for flavor in ("", *self.flavors)
-            for where in wheres
-        )
+        return places(self.subnets or self.zones, self.flavors)
 
     def _check(self) -> None:
         """Raise `ConfigurationError` for options that exclude one another."""
@@ -92,8 +85,7 @@ class Ec2Options:
                 "Leave it out, or ask for request_floating_ip",
             )
         self._check_disk()
-        for network in self.ssh_from:
-            _check_network(network)
+        check_networks("ssh_from", self.ssh_from)
 
     def _check_disk(self) -> None:
         kind, iops = self.boot_disk_type, self.boot_disk_iops
@@ -118,45 +110,6 @@ class Ec2Options:
                 f"type {kind} needs it",
                 "Give IOPS, more than 0",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an order goes: a zone or subnet, and another flavor than the node's."""
-
-    where: str = ""
-    flavor: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.where}/{self.flavor}" if self.flavor else self.where
-
-    @classmethod
-    def parsed(cls, text: str) -> Place:
-        """Read what `str` gave."""
-        where, _, flavor = text.partition("/")
-        return cls(where, flavor)
-
-
-def check_user_data(spec: NodeSpec) -> None:
-    """Raise `ConfigurationError` for user-data that will not fit with ours."""
-    size = longest_merged(spec.image_userdata)
-    if size > USER_DATA_LIMIT:
-        raise ConfigurationError(
-            "image_userdata",
-            f"{spec.image_userdata[:40]}…",
-            f"{size} bytes together with what the library adds, and EC2 takes "
-            f"{USER_DATA_LIMIT}",
-            "Put what is long where `#include` or a script can fetch it",
-        )
-
-
-def _check_network(text: str) -> None:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError as fault:
-        raise ConfigurationError(
-            "ssh_from", text, str(fault), "Give networks such as 192.0.2.0/24"
-        ) from fault
 
 
 #: What a resource is called in `LaunchOrder.resources`: its kind, then the user's text.

@@ -11,7 +11,6 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ import anyio
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import Shared
-from aioelasticluster._aio.tasks import together
+from aioelasticluster._aio.tasks import each
 from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
@@ -54,7 +53,7 @@ from aioelasticluster.providers.ec2.naming import (
     TOKEN,
     tag_list,
 )
-from aioelasticluster.providers.ec2.options import Ec2Options, check_user_data
+from aioelasticluster.providers.ec2.options import USER_DATA_LIMIT, Ec2Options
 from aioelasticluster.providers.ec2.poller import Wanted, poller_of
 from aioelasticluster.providers.ec2.requests import (
     change_known,
@@ -63,6 +62,7 @@ from aioelasticluster.providers.ec2.requests import (
     listed,
 )
 from aioelasticluster.providers.ec2.target import Target
+from aioelasticluster.providers.options import check_user_data
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.ec2.calls import Calls
@@ -160,7 +160,7 @@ class BotoCloudProvider(AbstractCloudProvider):
     def check_options(self, spec: NodeSpec) -> None:
         """Raise `ConfigurationError` for options, or user-data, that EC2 refuses."""
         Ec2Options.of(self._complete(spec))
-        check_user_data(spec)
+        check_user_data(spec, USER_DATA_LIMIT)
 
     def zones(self, spec: NodeSpec) -> Sequence[str]:
         """Return the places to try: zone or subnet, and maybe another flavor."""
@@ -313,15 +313,13 @@ class BotoCloudProvider(AbstractCloudProvider):
         EC2 shows that some minutes after it.
         """
         shown: dict[str, Sequence[str]] = {}
-        limiter = anyio.CapacityLimiter(CONSOLES)
+        async with self._calls() as calls:
 
-        async def read(calls: Calls, id: str) -> None:
-            async with limiter:
+            async def read(id: str) -> None:
                 if keys := await keys_on_console(calls, id):
                     shown[id] = keys
 
-        async with self._calls() as calls:
-            await together(*(partial(read, calls, id) for id in ids))
+            await each(ids, read, anyio.CapacityLimiter(CONSOLES))
         return shown
 
     # What they share

@@ -19,9 +19,9 @@ from aioelasticluster.providers.openstack.options import (
     NO_GROUP,
     USER_DATA_LIMIT,
     OpenStackOptions,
-    Place,
 )
 from aioelasticluster.providers.openstack.resources import resource
+from aioelasticluster.providers.options import Place
 
 
 def servers(order: LaunchOrder) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def servers(order: LaunchOrder) -> dict[str, Any]:
         "max_count": count,
         **_boot(order, options),
     }
-    if place.zone:
-        body["availability_zone"] = place.zone
+    if place.where:
+        body["availability_zone"] = place.where
     if order.user_data:
         body["user_data"] = _fitting(order.user_data)
     if options.config_drive:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 from dataclasses import dataclass
 
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.model.records import NodeSpec
-from aioelasticluster.model.user_data import longest_merged
-from aioelasticluster.providers.options import read_options
+from aioelasticluster.providers.options import check_networks, places, read_options
 
 #: Most bytes of user-data in base64: Nova's own limit.
 USER_DATA_LIMIT = 65535
@@ -60,11 +58,7 @@ class OpenStackOptions:
 
     def places(self) -> tuple[str, ...]:
         """Return where to launch, in order: the preferred flavor everywhere first."""
-        return tuple(
-            str(Place(zone, flavor))
-            for flavor in ("", *self.flavors)
-            for zone in self.zones or ("",)
-        )
+        return places(self.zones, self.flavors)
 
     @property
     def policy(self) -> str:
@@ -86,44 +80,11 @@ class OpenStackOptions:
                 "a network for floating addresses is given, but none is asked for",
                 "Set it to True, or leave floating_network_id out",
             )
-        for field, texts, read in (
-            ("fixed_ip", filter(None, (self.fixed_ip,)), ipaddress.ip_address),
-            ("ssh_from", self.ssh_from, ipaddress.ip_network),
-        ):
-            for text in texts:
-                try:
-                    read(text)
-                except ValueError as fault:
-                    raise ConfigurationError(
-                        field, text, str(fault), "Give an address, or a network"
-                    ) from fault
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an order goes: a zone, and another flavor than the node's."""
-
-    zone: str = ""
-    flavor: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.zone}/{self.flavor}" if self.flavor else self.zone
-
-    @classmethod
-    def parsed(cls, text: str) -> Place:
-        """Read what `str` gave."""
-        zone, _, flavor = text.partition("/")
-        return cls(zone, flavor)
-
-
-def check_user_data(spec: NodeSpec) -> None:
-    """Raise `ConfigurationError` for user-data that will not fit with ours."""
-    size = len(base64.b64encode(b"x" * longest_merged(spec.image_userdata)))
-    if size > USER_DATA_LIMIT:
-        raise ConfigurationError(
-            "image_userdata",
-            f"{spec.image_userdata[:40]}…",
-            f"{size} bytes in base64 together with what the library adds, and Nova "
-            f"takes {USER_DATA_LIMIT}",
-            "Put what is long where `#include` or a script can fetch it",
-        )
+        check_networks("ssh_from", self.ssh_from)
+        try:
+            if self.fixed_ip:
+                ipaddress.ip_address(self.fixed_ip)
+        except ValueError as fault:
+            raise ConfigurationError(
+                "fixed_ip", self.fixed_ip, str(fault), "Give an address: 192.0.2.7"
+            ) from fault

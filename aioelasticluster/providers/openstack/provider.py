@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,7 +22,7 @@ import anyio
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import Shared
-from aioelasticluster._aio.tasks import together
+from aioelasticluster._aio.tasks import each
 from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
@@ -41,9 +48,8 @@ from aioelasticluster.providers.openstack.launching import servers
 from aioelasticluster.providers.openstack.listing import Server, listed, servers_of
 from aioelasticluster.providers.openstack.naming import OURS, cluster_tag, token_tag
 from aioelasticluster.providers.openstack.options import (
+    USER_DATA_LIMIT,
     OpenStackOptions,
-    Place,
-    check_user_data,
 )
 from aioelasticluster.providers.openstack.resources import (
     FLOATING,
@@ -53,6 +59,7 @@ from aioelasticluster.providers.openstack.resources import (
     remove_made,
 )
 from aioelasticluster.providers.openstack.target import Target
+from aioelasticluster.providers.options import Place, check_user_data
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.openstack.connection import Calls
@@ -95,6 +102,8 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         project_id: str = "",
         user_domain_name: str = "",
         project_domain_name: str = "",
+        user_domain_id: str = "",
+        project_domain_id: str = "",
         application_credential_id: str = "",
         application_credential_name: str = "",
         application_credential_secret: str = "",
@@ -126,6 +135,8 @@ class OpenStackCloudProvider(AbstractCloudProvider):
             project_id=project_id,
             user_domain_name=user_domain_name,
             project_domain_name=project_domain_name,
+            user_domain_id=user_domain_id,
+            project_domain_id=project_domain_id,
             application_credential_id=application_credential_id,
             application_credential_name=application_credential_name,
             application_credential_secret=application_credential_secret,
@@ -168,7 +179,7 @@ class OpenStackCloudProvider(AbstractCloudProvider):
     def check_options(self, spec: NodeSpec) -> None:
         """Raise `ConfigurationError` for options, or user-data, that Nova refuses."""
         OpenStackOptions.of(self._complete(spec))
-        check_user_data(spec)
+        check_user_data(spec, USER_DATA_LIMIT, encoded=True)
 
     def zones(self, spec: NodeSpec) -> Sequence[str]:
         """Return the places to try: availability zone, and maybe another flavor."""
@@ -216,7 +227,7 @@ class OpenStackCloudProvider(AbstractCloudProvider):
                     raise UnknownOutcomeError(str(error)) from error
                 raise
             except CapacityError as error:
-                error.zone = Place.parsed(order.zone).zone
+                error.zone = Place.parsed(order.zone).where
                 raise
             try:
                 found = await listed(calls, token_tag(order.token))
@@ -315,16 +326,12 @@ class OpenStackCloudProvider(AbstractCloudProvider):
     # What they share
 
     async def _each(
-        self, ids: Sequence[str], work: Callable[[Calls, str], Any]
+        self,
+        ids: Sequence[str],
+        work: Callable[[Calls, str], Coroutine[Any, Any, None]],
     ) -> None:
-        """Do something with each server, some at a time; the first error ends it."""
-
-        async def bounded(calls: Calls, id: str) -> None:
-            async with self._limiter.get():
-                await work(calls, id)
-
         async with self._calls() as calls:
-            await together(*(partial(bounded, calls, id) for id in ids))
+            await each(ids, partial(work, calls), self._limiter.get())
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

@@ -18,6 +18,8 @@ _AUTH = (
     "project_id",
     "user_domain_name",
     "project_domain_name",
+    "user_domain_id",
+    "project_domain_id",
     "application_credential_id",
     "application_credential_name",
     "application_credential_secret",
@@ -37,6 +39,8 @@ class Target:
     project_id: str = ""
     user_domain_name: str = ""
     project_domain_name: str = ""
+    user_domain_id: str = ""
+    project_domain_id: str = ""
     application_credential_id: str = ""
     application_credential_name: str = ""
     application_credential_secret: str = field(default="", repr=False)
@@ -71,8 +75,9 @@ class Target:
         elif "token" in auth:
             configuration["auth_type"] = "v3token"
         elif "password" in auth:
-            for name in ("user_domain_name", "project_domain_name"):
-                auth.setdefault(name, "Default")
+            for domain in ("user_domain", "project_domain"):
+                if f"{domain}_id" not in auth:
+                    auth.setdefault(f"{domain}_name", "Default")
         if self.complete and not self.cloud:
             configuration |= {"load_yaml_config": False, "load_envvars": False}
         return configuration

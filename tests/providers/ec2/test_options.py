@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from aioelasticluster import BotoCloudProvider, ConfigurationError
-from aioelasticluster.providers.ec2.options import Ec2Options, Place
+from aioelasticluster.providers.ec2.options import Ec2Options
+from aioelasticluster.providers.options import Place
 from tests.providers.ec2.samples import spec
 
 PROVIDER = BotoCloudProvider(None, "eu-central-1")

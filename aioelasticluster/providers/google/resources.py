@@ -1,0 +1,181 @@
+"""What a launch needs: looked up first, made if it is asked for, removed at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aioelasticluster._aio.tasks import together
+from aioelasticluster.errors import InvalidRequestError, UnauthorizedError
+from aioelasticluster.providers.base import Preparation
+from aioelasticluster.providers.google.faults import of_operation
+from aioelasticluster.providers.google.launching import resource
+from aioelasticluster.providers.google.naming import (
+    cluster_name,
+    is_zone,
+    region_of,
+    request_id,
+)
+from aioelasticluster.providers.google.options import GoogleOptions
+from aioelasticluster.providers.options import Place
+
+if TYPE_CHECKING:
+    from aioelasticluster.providers.google.calls import Calls
+
+#: Images: `projects/P/global/images/[family/]NAME`, `P/[family/]NAME`, or `NAME` in the
+#: project itself.
+_IMAGE = re.compile(
+    r"(?:(?:https://[^ ]+/)?projects/)?(?:(?P<project>[a-z][a-z0-9:.-]+)/)?"
+    r"(?:global/images/)?(?P<family>family/)?(?P<name>[a-z][a-z0-9-]*)"
+)
+
+#: The firewall rules of a cluster: SSH from outside, and all among its nodes.
+RULES = ("ssh", "inside")
+
+
+class Preparing:
+    """Looks up and makes what one cluster needs; `found` is what launches take."""
+
+    def __init__(self, calls: Calls, preparation: Preparation, zone: str) -> None:
+        self._calls = calls
+        self._preparation = preparation
+        self._wishes = [(spec, GoogleOptions.of(spec)) for spec in preparation.specs]
+        self._zone = zone
+        self.found: dict[str, str] = {}
+
+    async def __call__(self) -> Mapping[str, str]:
+        """Return what the launches take; raises `ProviderError`.
+
+        Nothing is left behind by an error that says that the plan is wrong.
+        """
+        await together(self._zones)
+        await together(self._images, self._flavors, self._networks)
+        networks = {n for _, options in self._wishes for n in options.ssh_from}
+        if networks:
+            try:
+                await self._make_rules(networks)
+            except (InvalidRequestError, UnauthorizedError):
+                await remove_made(self._calls, self._preparation.cluster_id)
+                raise
+        return self.found
+
+    def _places(self) -> list[tuple[str, Place]]:
+        """Return each flavor with the places in which it is tried."""
+        return [
+            (place.flavor or spec.flavor, place)
+            for spec, options in self._wishes
+            for place in map(Place.parsed, options.places(self._zone))
+        ]
+
+    async def _zones(self) -> None:
+        zones = {place.where for _, place in self._places()}
+        await together(*(partial(self._zone_exists, zone) for zone in sorted(zones)))
+
+    async def _zone_exists(self, zone: str) -> None:
+        kind = "zones" if is_zone(zone) else "regions"
+        await self._need("zones", zone, f"/{kind}/{zone}")
+
+    async def _flavors(self) -> None:
+        """Look flavors up where they can be: a region has no list of its own."""
+        asked = {(f, p.where) for f, p in self._places() if is_zone(p.where)}
+        await together(*(partial(self._flavor, f, z) for f, z in sorted(asked)))
+
+    async def _flavor(self, flavor: str, zone: str) -> None:
+        await self._need("flavor", flavor, f"/zones/{zone}/machineTypes/{flavor}")
+
+    async def _images(self) -> None:
+        texts = {spec.image_id for spec, _ in self._wishes}
+        await together(*(partial(self._image, text) for text in sorted(texts)))
+
+    async def _image(self, text: str) -> None:
+        parts = _IMAGE.fullmatch(text)
+        if parts is None:
+            raise missing("image_id", text, "give PROJECT/NAME or PROJECT/family/NAME")
+        project = parts["project"] or self._calls.target.project
+        family = parts["family"] or ""
+        path = f"/global/images/{family}{parts['name']}"
+        image = await self._need("image_id", text, path, project=project)
+        found = f"projects/{project}/global/images/{image['name']}"
+        self.found[resource("image", text)] = found
+
+    async def _networks(self) -> None:
+        wanted = {
+            (options.network, options.subnetwork, region_of(place.where))
+            for spec, options in self._wishes
+            for place in map(Place.parsed, options.places(self._zone))
+        }
+        for network, subnetwork, region in sorted(wanted):
+            if subnetwork:
+                path = f"/regions/{region}/subnetworks/{subnetwork}"
+                await self._need("subnetwork", subnetwork, path)
+            else:
+                name = network or "default"
+                await self._need("network", name, f"/global/networks/{name}")
+
+    async def _need(
+        self, field: str, value: str, path: str, *, project: str = ""
+    ) -> Mapping[str, Any]:
+        """Return something that must exist; raises `InvalidRequestError`."""
+        try:
+            return await self._calls.get(path, project=project)
+        except InvalidRequestError as error:
+            raise missing(field, value, error.message) from error
+
+    # Firewall rules
+
+    async def _make_rules(self, networks: Collection[str]) -> None:
+        cluster_id = self._preparation.cluster_id
+        name = cluster_name(cluster_id)
+        ssh = {
+            "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}],
+            "sourceRanges": sorted(networks),
+        }
+        inside = {
+            "allowed": [{"IPProtocol": "all"}],
+            "sourceTags": [name],
+        }
+        used = {options.network or "default" for _, options in self._wishes}
+        for network in sorted(used)[:1]:
+            for what, rule in zip(RULES, (ssh, inside), strict=True):
+                await self._make_rule(
+                    {
+                        **rule,
+                        "name": cluster_name(cluster_id, what),
+                        "network": f"global/networks/{network}",
+                        "targetTags": [name],
+                        "description": f"cluster {self._preparation.cluster}",
+                    }
+                )
+
+    async def _make_rule(self, rule: Mapping[str, Any]) -> None:
+        from aioelasticluster.providers.google.calls import done
+
+        try:
+            operation = await self._calls.send(
+                "POST",
+                "/global/firewalls",
+                rule,
+                requestId=request_id("firewall", rule["name"]),
+            )
+        except InvalidRequestError as error:
+            if error.code not in ("alreadyExists", "409"):
+                raise
+            return
+        if error_ := of_operation(await done(self._calls, operation)):
+            raise error_
+
+
+def missing(field: str, value: str, reason: str) -> InvalidRequestError:
+    """Return the error for something that Google does not have, or does not show."""
+    return InvalidRequestError(f"{field}={value!r}: there is no such thing: {reason}")
+
+
+async def remove_made(calls: Calls, cluster_id: str) -> None:
+    """Delete a cluster's firewall rules; raises `ProviderError`."""
+    from aioelasticluster.providers.google.calls import missing_is_none
+
+    for what in RULES:
+        name = cluster_name(cluster_id, what)
+        await missing_is_none(calls.send("DELETE", f"/global/firewalls/{name}"))

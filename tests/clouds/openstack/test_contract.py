@@ -1,0 +1,43 @@
+"""The provider contract on the real services."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aioelasticluster import NodeSpec, OpenStackCloudProvider
+from aioelasticluster.providers.base import AbstractCloudProvider
+from aioelasticluster.testing.provider_contract import ProviderContract
+from tests.clouds.openstack.rig import OpenStackRig
+
+pytestmark = [pytest.mark.openstack, pytest.mark.timeout(180)]
+
+
+class TestOnTheServices(ProviderContract):
+    spec = NodeSpec(
+        kind="compute",
+        image_id=OpenStackRig.image,
+        image_user=OpenStackRig.login,
+        flavor=OpenStackRig.flavor,
+        security_group="default",
+    )
+    secrets = ("password",)
+
+    @pytest.fixture(autouse=True)
+    def on_rig(self, rig: OpenStackRig) -> None:
+        self.rig = rig
+
+    def make(self, folder: Path) -> OpenStackCloudProvider:
+        auth = self.rig.demo["auth"]
+        provider = OpenStackCloudProvider(**auth, region_name=self.rig.region)
+        # Nova's fake hypervisor has a console, but nobody writes on it.
+        provider.capabilities = replace(provider.capabilities, cloud_host_keys=False)
+        provider.settle_window = 0.5
+        provider.poll_pauses = provider.end_pauses = (0.2, 0.5)
+        return provider
+
+    def rebuild(self, provider: AbstractCloudProvider) -> OpenStackCloudProvider:
+        password = self.rig.demo["auth"]["password"]
+        return OpenStackCloudProvider(password=password, **provider.settings())
