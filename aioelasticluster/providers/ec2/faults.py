@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,9 +103,16 @@ _BY_START: Mapping[str, type[ProviderError]] = {
     "Max": QuotaError,
 }
 
-#: After these nobody knows whether a launch was carried out.
-UNSURE = frozenset(
-    {"", "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"}
+#: Codes of transient errors after which nothing was done ("": the request was not
+#: sent); after others, a gateway's among them, nobody knows.
+UNDONE = frozenset(
+    {
+        "",
+        "DependencyViolation",
+        "IncorrectInstanceState",
+        "IncorrectState",
+        "Resource.AlreadyAssociated",
+    }
 )
 
 #: What comes out of a client instead of an answer; anything else is a bug.
@@ -117,11 +125,10 @@ FOREIGN = (
 )
 
 #: The request did not leave this machine.
-_NOT_SENT = (
-    boto.ConnectTimeoutError,
-    boto.EndpointConnectionError,
-    boto.ProxyConnectionError,
-)
+_NOT_SENT = (boto.ConnectTimeoutError, boto.ProxyConnectionError)
+
+#: The same, inside an `EndpointConnectionError`: that may be a reset connection, too.
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, socket.gaierror)
 
 _NO_CREDENTIALS = (
     boto.CredentialRetrievalError,
@@ -143,16 +150,23 @@ def ours(fault: Exception, action: str, caller: str = "") -> ProviderError:
         return _of_answer(fault.response, action, caller)
     if isinstance(fault, _NO_CREDENTIALS):
         return UnauthorizedError(f"no usable credentials for EC2: {fault}")
-    if isinstance(fault, _NOT_SENT):
+    if isinstance(fault, _NOT_SENT) or _is_unconnected(fault):
         return TransientError(f"{action} did not reach EC2: {fault}")
     if isinstance(fault, boto.ParamValidationError | boto.NoRegionError):
         return InvalidRequestError(f"{action}: {fault}")
     return UnknownOutcomeError(f"{action}: the answer was lost: {fault}")
 
 
+def _is_unconnected(fault: Exception) -> bool:
+    return isinstance(fault, boto.EndpointConnectionError) and isinstance(
+        fault.kwargs.get("error"), _NOT_CONNECTED
+    )
+
+
 def _of_answer(answer: Mapping[str, Any], action: str, caller: str) -> ProviderError:
     error, meta = answer.get("Error", {}), answer.get("ResponseMetadata", {})
-    code, status = error.get("Code", ""), meta.get("HTTPStatusCode", 0)
+    status = meta.get("HTTPStatusCode", 0)
+    code = error.get("Code") or str(status)
     text = f"{action}: {error.get('Message') or 'refused without a reason'}"
     facts = {"code": code, "request_id": meta.get("RequestId", "")}
     kind = _class_of(code, status)

@@ -76,11 +76,6 @@ POLL_INTERVAL = 1.0
 #: Consoles that are read at a time.
 CONSOLES = 16
 
-#: After these codes nobody knows whether a launch was carried out.
-_UNSURE = frozenset(
-    {"InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"}
-)
-
 _in_thread = Blocking(width=1, patience=60.0)
 
 
@@ -214,6 +209,8 @@ class BotoCloudProvider(AbstractCloudProvider):
         EC2 does not say why it launched fewer than asked for: the next order of the
         rest tells.
         """
+        from aioelasticluster.providers.ec2.faults import UNDONE
+
         order = replace(order, spec=self._complete(order.spec))
         count = len(order.names)
         async with self._calls() as calls:
@@ -226,9 +223,11 @@ class BotoCloudProvider(AbstractCloudProvider):
             except CapacityError as error:
                 raise place_error(order, error) from error.__cause__
             except TransientError as error:
-                if error.code in _UNSURE:
+                if error.code not in UNDONE:
                     raise UnknownOutcomeError(str(error)) from error
                 raise
+            if not answer.get("Instances"):  # a proxy's page, perhaps
+                raise UnknownOutcomeError("RunInstances: an answer without instances")
             launched = [i for i in instances_of([answer]) if i.index < count]
             calls.untouched("RunInstances", count - len(launched))
         return Launched(instances=tuple(launched))

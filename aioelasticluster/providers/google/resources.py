@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,14 @@ class Preparing:
         self._preparation = preparation
         self._wishes = [(spec, GoogleOptions.of(spec)) for spec in preparation.specs]
         self._zone = zone
+        self._made: list[str] = []
         self.found: dict[str, str] = {}
 
     async def __call__(self) -> Mapping[str, str]:
         """Return what the launches take; raises `ProviderError`.
 
-        Nothing is left behind by an error that says that the plan is wrong.
+        Nothing is left behind by an error that says that the plan is wrong; what the
+        cluster had before stays.
         """
         await together(self._zones)
         await together(self._images, self._flavors, self._networks)
@@ -57,7 +60,8 @@ class Preparing:
             try:
                 await self._make_rules(networks)
             except (InvalidRequestError, UnauthorizedError):
-                await remove_made(self._calls, self._preparation.cluster_id)
+                with suppress(UnauthorizedError):  # the first one says it
+                    await _delete_rules(self._calls, self._made)
                 raise
         return self.found
 
@@ -163,6 +167,7 @@ class Preparing:
             if error.code not in ("alreadyExists", "409"):
                 raise
             return
+        self._made.append(rule["name"])
         if error_ := of_operation(await done(self._calls, operation)):
             raise error_
 
@@ -174,8 +179,11 @@ def missing(field: str, value: str, reason: str) -> InvalidRequestError:
 
 async def remove_made(calls: Calls, cluster_id: str) -> None:
     """Delete a cluster's firewall rules; raises `ProviderError`."""
+    await _delete_rules(calls, [cluster_name(cluster_id, what) for what in RULES])
+
+
+async def _delete_rules(calls: Calls, names: Iterable[str]) -> None:
     from aioelasticluster.providers.google.calls import missing_is_none
 
-    for what in RULES:
-        name = cluster_name(cluster_id, what)
+    for name in names:
         await missing_is_none(calls.send("DELETE", f"/global/firewalls/{name}"))

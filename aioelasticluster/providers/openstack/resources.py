@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,14 @@ class Preparing:
         self._preparation = preparation
         self._wishes = [(spec, OpenStackOptions.of(spec)) for spec in preparation.specs]
         self._groups: dict[str, str] = {}
+        self._made: list[tuple[str, str]] = []  # where each is deleted
         self.found: dict[str, str] = {}
 
     async def __call__(self) -> Mapping[str, str]:
         """Return what the launches take; raises `ProviderError`.
 
-        Nothing is left behind by an error that says that the plan is wrong.
+        Nothing is left behind by an error that says that the plan is wrong; what the
+        cluster had before stays.
         """
         _check_key(self._preparation)
         await together(self._zones)
@@ -57,7 +60,9 @@ class Preparing:
         try:
             await self._make()
         except (InvalidRequestError, UnauthorizedError):
-            await remove_made(self._calls, self._preparation.cluster_id)
+            with suppress(UnauthorizedError):  # the first one says it
+                for service, path in reversed(self._made):
+                    await delete(self._calls, service, path)
             raise
         return self.found
 
@@ -168,6 +173,7 @@ class Preparing:
         except InvalidRequestError as error:
             if "already exists" not in error.message:
                 raise  # else a lost answer's repeat
+        self._made.append(("compute", f"/os-keypairs/{name}"))
         return name
 
     # Security groups
@@ -203,6 +209,7 @@ class Preparing:
                 "network", "POST", "/security-groups", json={"security_group": group}
             )
             self._groups[name] = answer["security_group"]["id"]
+            self._made.append(("network", f"/security-groups/{self._groups[name]}"))
         id = self._groups[name]
         for rule in _rules(id, networks):
             try:
@@ -244,7 +251,9 @@ class Preparing:
         answer = await self._calls.send(
             "compute", "POST", "/os-server-groups", json={"server_group": group}
         )
-        return str(answer["server_group"]["id"])
+        id = str(answer["server_group"]["id"])
+        self._made.append(("compute", f"/os-server-groups/{id}"))
+        return id
 
 
 def missing(field: str, value: str, known: Collection[str]) -> InvalidRequestError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,8 +31,6 @@ class TestOnTheServices(ProviderContract):
     def make(self, folder: Path) -> OpenStackCloudProvider:
         auth = self.rig.demo["auth"]
         provider = OpenStackCloudProvider(**auth, region_name=self.rig.region)
-        # Nova's fake hypervisor has a console, but nobody writes on it.
-        provider.capabilities = replace(provider.capabilities, cloud_host_keys=False)
         provider.settle_window = 0.5
         provider.poll_pauses = provider.end_pauses = (0.2, 0.5)
         return provider
