@@ -6,15 +6,13 @@ here: one that skips fails, and so does a run that collects none of them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from aioelasticluster.testing.provider_contract.fixtures import UNCLAIMED
-
-_VARIABLE = "AIOELASTICLUSTER_REQUIRE"
+from tests.required import VARIABLE, required
 
 
 @pytest.fixture
@@ -36,9 +34,9 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse a run without the tests that must run, or with a misspelt marker."""
     present = {mark.name for item in session.items for mark in item.iter_markers()}
-    if absent := sorted(_required() - present):
+    if absent := sorted(required() - present):
         raise pytest.UsageError(
-            f"{_VARIABLE} names {', '.join(absent)}: no selected test is marked so"
+            f"{VARIABLE} names {', '.join(absent)}: no selected test is marked so"
         )
 
 
@@ -51,17 +49,12 @@ def pytest_runtest_makereport(
     What a cloud does not claim to have, a contract need not test.
     """
     report = yield
-    marks = sorted(_required().intersection(mark.name for mark in item.iter_markers()))
+    marks = sorted(required().intersection(mark.name for mark in item.iter_markers()))
     unclaimed = report.skipped and UNCLAIMED in _reason(report)
     if marks and report.skipped and not unclaimed and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"{_VARIABLE} names {', '.join(marks)}: {_reason(report)}"
+        report.longrepr = f"{VARIABLE} names {', '.join(marks)}: {_reason(report)}"
     return report
-
-
-def _required() -> set[str]:
-    names = os.environ.get(_VARIABLE, "").split(",")
-    return {name.strip() for name in names} - {""}
 
 
 def _reason(report: pytest.TestReport) -> str:

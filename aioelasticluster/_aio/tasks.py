@@ -32,8 +32,20 @@ async def task_group() -> AsyncIterator[TaskGroup]:
 
 async def together(*works: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Do several things at once; the first error ends the others and is raised."""
-    async with task_group() as group:
-        await begin(group, works)
+    faults: list[Exception] = []
+
+    async def noted(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except Exception as fault:
+            faults.append(fault)
+            raise
+
+    try:
+        async with task_group() as group:
+            await begin(group, (partial(noted, work) for work in works))
+    except ExceptionGroup:  # what is in a thread fails after it is told to end, too
+        raise faults[0] from faults[0].__cause__
 
 
 async def each(

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 from anyio.abc import Process
@@ -78,6 +78,7 @@ class Scene:
 
     folder: Path
     computes: int = 9
+    program_module: ClassVar[str] = "tests.crash.program"
 
     @property
     def state(self) -> Path:
@@ -110,7 +111,7 @@ class Scene:
     async def program(self, script: Script) -> AsyncIterator[Running]:
         """Have a program run for the block; it has begun, and ends with the block."""
         errors = self.folder / "errors.txt"
-        command = [sys.executable, "-m", "tests.crash.program", script.encoded()]
+        command = [sys.executable, "-m", self.program_module, script.encoded()]
         with errors.open("wb") as file:
             process = await anyio.open_process(
                 command, cwd=_ROOT, stdin=None, stderr=file

@@ -48,6 +48,8 @@ class Calls:
 
         def ask() -> str:
             connection = self._connection()
+            for service in ("compute", "network"):
+                _ = getattr(connection, service).request  # raises if it is not there
             url = connection.config.get_auth_args().get("auth_url", "")
             project = connection.session.get_project_id()
             return f"{url}:{connection.config.get_region_name() or ''}:{project}"
@@ -96,12 +98,12 @@ class Calls:
         adapter = getattr(self._connection(), service)
         if service == "compute":
             request = {"microversion": COMPUTE, **request}
-        answer = adapter.request(
-            _PREFIXES.get(service, "") + path if self._bare(adapter, service) else path,
-            method,
-            raise_exc=False,
-            **request,
-        )
+        bare = self._bare(adapter, service)
+        url = _PREFIXES.get(service, "") + path if bare else path
+        answer = adapter.request(url, method, raise_exc=False, **request)
+        if answer.status_code == 401:
+            # Another thread was just replacing the token: the SDK gave up on ours.
+            answer = adapter.request(url, method, raise_exc=False, **request)
         if answer.status_code >= 400:
             raise of_answer(answer, f"{method} {path}")
         if not answer.content:
@@ -123,7 +125,7 @@ class Calls:
                 for scheme in ("http://", "https://"):
                     pool = TCPKeepAliveAdapter(pool_maxsize=WIDTH)
                     made.session.session.mount(scheme, pool)
-                made.authorize()
+                made.session.get_token()  # `authorize` hides what the fault is
                 self._made = made
             return self._made
 

@@ -38,7 +38,11 @@ _NO_SERVICE = (
     keystone.DiscoveryFailure,
     keystone.EndpointNotFound,
     keystone.VersionNotAvailable,
+    sdk.ServiceDisabledException,
 )
+
+#: What keystone says of a token, or a credential, that it does not know any more.
+_ENDED = ("token", "Could not find")
 
 #: Requests that are answered so were not carried out.
 _REFUSED_FOR_NOW = frozenset({409, 423, 503})
@@ -50,6 +54,8 @@ def ours(fault: Exception, request: str) -> Exception:
     One after which nobody knows whether the request was carried out becomes an
     `UnknownOutcomeError`.
     """
+    if isinstance(fault, _NO_SERVICE):
+        return InvalidRequestError(f"{request}: {_text(fault)}")
     if isinstance(fault, _MISCONFIGURED):
         return ConfigurationError(
             "cloud",
@@ -57,10 +63,11 @@ def ours(fault: Exception, request: str) -> Exception:
             f"the SDK finds no way to authenticate: {fault}",
             "Give `cloud` (clouds.yaml), OS_* variables, or auth_url and credentials",
         )
-    if isinstance(fault, keystone.Unauthorized | keystone.Forbidden):
+    if isinstance(fault, keystone.Unauthorized | keystone.Forbidden) or (
+        isinstance(fault, keystone.NotFound)
+        and any(words in _text(fault) for words in _ENDED)
+    ):
         return UnauthorizedError(f"{request}: {_text(fault)}")
-    if isinstance(fault, _NO_SERVICE):
-        return InvalidRequestError(f"{request}: {_text(fault)}")
     if isinstance(fault, keystone.HttpError):
         return _class_of(fault.http_status, _text(fault))(f"{request}: {_text(fault)}")
     if isinstance(fault, keystone.ConnectTimeout):

@@ -88,7 +88,7 @@ class OpenStackCloudProvider(AbstractCloudProvider):
     max_batch = 100
     settle_window = 60.0
     launch_patience = 180.0
-    poll_pauses = (2.0, 2.5)
+    poll_pauses = (1.0, 1.2)
     end_pauses = (2.0, 5.0)
 
     def __init__(

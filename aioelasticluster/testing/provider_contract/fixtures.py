@@ -133,7 +133,8 @@ class ProviderFixtures(ABC):
     ) -> LaunchOrder:
         """Prepare the order's cluster; return the order with what it needs."""
         resources = await provider.prepare(self.preparation(order))
-        return replace(order, resources=resources)
+        zone = order.zone or provider.zones(order.spec)[0]
+        return replace(order, resources=resources, zone=zone)
 
     def preparation(self, order: LaunchOrder) -> Preparation:
         """Return what the order's cluster needs before its first launch."""

@@ -86,7 +86,8 @@ class LaunchPromises(ProviderFixtures):
         """All or nothing of it; its repeat makes it whole and no more."""
         order = await self.prepared(provider, order)
         warm = self.order_of(order.tags.cluster_id, order.public_key, "compute009")
-        await provider.launch(replace(warm, resources=order.resources))
+        warm = replace(warm, resources=order.resources, zone=order.zone)
+        await provider.launch(warm)
         await cancelled(way, provider.launch(order), after=after)
         await anyio.sleep(provider.settle_window)
         found = await provider.find(token=order.token)

@@ -17,6 +17,11 @@ def zones(region: str) -> tuple[str, ...]:
     return tuple(f"{region}{letter}" for letter in "abc")
 
 
+def open_region(name: str) -> None:
+    """Offer one more region, for as long as this process runs."""
+    REGIONS.setdefault(name, name)
+
+
 def zone_id(zone: str) -> str:
     """Return the id of a zone, which is the same for all accounts here."""
     return f"{REGIONS[zone[:-1]]}-az{ord(zone[-1]) - ord('a') + 1}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 import asyncssh
 
@@ -10,7 +11,16 @@ from aioelasticluster.providers.local.server.cloud_config import (
     BootPlan,
     read_user_data,
 )
-from tests.clouds.ec2.instances import Instance
+
+
+class Booting(Protocol):
+    """What has a host key from its first boot on."""
+
+    host_key: str
+
+    @property
+    def user_data(self) -> bytes:
+        """What cloud-init reads."""
 
 
 @lru_cache(maxsize=64)
@@ -19,9 +29,9 @@ def boot_plan(user_data: bytes) -> BootPlan:
     return read_user_data(user_data.decode(errors="replace"))
 
 
-def host_key(instance: Instance) -> str:
+def host_key(instance: Booting) -> str:
     """Return the private key (OpenSSH text) that an instance shows at first."""
-    given = boot_plan(instance.plan.user_data).host_key
+    given = boot_plan(instance.user_data).host_key
     if given and public_half(given) is not None:
         return given
     if not instance.host_key:

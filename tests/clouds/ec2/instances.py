@@ -116,6 +116,29 @@ class Instance:
         """Return the state that it is in."""
         return self.phase(now).state
 
+    def runs(self, now: float) -> bool:
+        """Tell whether it runs."""
+        return self.state(now) == "running"
+
+    def ended(self, now: float) -> bool:
+        """Tell whether it is gone for good."""
+        return self.state(now) == "terminated"
+
+    @property
+    def host_name(self) -> str:
+        """The name that it gives itself."""
+        return f"ip-{self.address.replace('.', '-')}"
+
+    @property
+    def user_data(self) -> bytes:
+        """What cloud-init reads."""
+        return self.plan.user_data
+
+    @property
+    def login_keys(self) -> tuple[str, ...]:
+        """The public keys that the cloud lets log in."""
+        return (self.plan.public_key,) if self.plan.public_key else ()
+
     def coming(self, now: float) -> list[Phase]:
         """Return the phases that still lie ahead."""
         return [phase for phase in self.phases if phase.at > now]

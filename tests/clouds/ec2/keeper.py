@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.clouds.ec2.host_keys import boot_plan, host_key
-from tests.clouds.ec2.instances import Instance
+from tests.clouds.ec2.host_keys import Booting, boot_plan, host_key
 
 #: The port of all hosts: EC2 has no way to tell another one.
 SSH_PORT = 22
@@ -30,10 +29,45 @@ _LONGEST = 16 * 1024 * 1024
 _ROOT = Path(__file__).parents[3]
 
 
+class Beginning(Protocol):
+    """A state from a moment on."""
+
+    @property
+    def at(self) -> float:
+        """When the state begins."""
+
+
+class Hosted(Booting, Protocol):
+    """An instance of any cloud, as far as its host goes."""
+
+    id: str
+    serial: int
+
+    @property
+    def host_name(self) -> str:
+        """The name that it gives itself."""
+
+    @property
+    def login_keys(self) -> tuple[str, ...]:
+        """The public keys that the cloud lets log in."""
+
+    def addresses(self) -> list[str]:
+        """Return where its SSH server listens while it runs."""
+
+    def runs(self, now: float) -> bool:
+        """Tell whether it runs."""
+
+    def ended(self, now: float) -> bool:
+        """Tell whether it is gone for good."""
+
+    def coming(self, now: float) -> Sequence[Beginning]:
+        """Return what still lies ahead."""
+
+
 class Keeper(Protocol):
     """Who has to hear of instances."""
 
-    def changed(self, instance: Instance) -> None:
+    def changed(self, instance: Hosted) -> None:
         """Hear that an instance's plan or its addresses are others now."""
 
     async def cpu(self) -> list[dict[str, float]]:
@@ -49,7 +83,7 @@ class Keeper(Protocol):
 class NoHosts:
     """Instances are nowhere to be reached."""
 
-    def changed(self, instance: Instance) -> None:
+    def changed(self, instance: Hosted) -> None:
         """Do nothing."""
 
     async def cpu(self) -> list[dict[str, float]]:
@@ -118,10 +152,10 @@ class HostKeeper:
         self._processes, self._clock = processes, clock
         self._timers: dict[str, list[asyncio.TimerHandle]] = {}
         self._open: dict[str, tuple[str, ...]] = {}
-        self._looked_at: dict[str, Instance] = {}
+        self._looked_at: dict[str, Hosted] = {}
         self._sending: set[asyncio.Task[Any]] = set()
 
-    def changed(self, instance: Instance) -> None:
+    def changed(self, instance: Hosted) -> None:
         """Look at an instance now, and whenever its state changes."""
         for timer in self._timers.pop(instance.id, ()):
             timer.cancel()
@@ -132,7 +166,7 @@ class HostKeeper:
             for phase in instance.coming(now)
         ]
 
-    def _look(self, instance: Instance) -> None:
+    def _look(self, instance: Hosted) -> None:
         """Note an instance; all that are noted at a time are acted on together."""
         if not self._looked_at:
             asyncio.get_running_loop().call_soon(self._act)
@@ -149,16 +183,16 @@ class HostKeeper:
             if any(message.values()):
                 self._send(process, message)
 
-    def _decide(self, one: Instance, message: dict[str, Any]) -> None:
+    def _decide(self, one: Hosted, message: dict[str, Any]) -> None:
         """Write into a message what has to become of an instance's host."""
-        state = one.state(self._clock())
-        wanted = tuple(one.addresses()) if state == "running" else ()
+        now = self._clock()
+        wanted = tuple(one.addresses()) if one.runs(now) else ()
         if wanted and wanted != self._open.get(one.id):
             self._open[one.id] = wanted
             message["open"].append(_order(one, wanted))
         elif not wanted and self._open.pop(one.id, ()):
             message["close"].append(one.id)
-        if state == "terminated":
+        if one.ended(now):
             message["wipe"].append(one.id)
             self._timers.pop(one.id, None)
 
@@ -173,29 +207,33 @@ class HostKeeper:
 
     async def emptied(self) -> None:
         """Forget all instances, and wait until their hosts are gone."""
-        for timers in self._timers.values():
-            for timer in timers:
-                timer.cancel()
         gone = list(self._timers.keys() | self._open.keys())
-        self._timers, self._open, self._looked_at = {}, {}, {}
-        await asyncio.gather(*self._sending)
+        await self._rested()
         for process in self._processes:
             await process.ask({"close": gone, "wipe": gone})
 
+    async def _rested(self) -> None:
+        """Forget all instances; wait until nothing is under way any more."""
+        for timers in self._timers.values():
+            for timer in timers:
+                timer.cancel()
+        self._timers, self._open, self._looked_at = {}, {}, {}
+        await asyncio.gather(*self._sending)
+
     async def end(self) -> None:
         """End all processes, and the hosts with them."""
+        await self._rested()
         await asyncio.gather(*(process.end() for process in self._processes))
 
 
-def _order(one: Instance, addresses: Iterable[str]) -> dict[str, Any]:
+def _order(one: Hosted, addresses: Iterable[str]) -> dict[str, Any]:
     """Return what a host has to be, as the process of hosts takes it."""
-    injected = boot_plan(one.plan.user_data).authorized_keys
-    keys = (one.plan.public_key, *injected)
+    injected = boot_plan(one.user_data).authorized_keys
     return {
         "id": one.id,
-        "name": f"ip-{one.address.replace('.', '-')}",
+        "name": one.host_name,
         "addresses": list(addresses),
         "port": SSH_PORT,
         "host_key": host_key(one),
-        "authorized_keys": [key for key in keys if key],
+        "authorized_keys": [*one.login_keys, *filter(None, injected)],
     }

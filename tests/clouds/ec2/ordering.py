@@ -15,6 +15,9 @@ from tests.clouds.ec2.instances import LaunchPlan
 from tests.clouds.ec2.refusals import RefusalError, invalid
 from tests.clouds.ec2.security import Group
 
+#: The names of the instance profiles that every account has.
+PROFILES = frozenset({"workers"})
+
 #: The most that user-data may have (bytes), before it is encoded.
 _LONGEST_USER_DATA = 16384
 
@@ -191,7 +194,14 @@ def _profile(order: Order) -> str:
     given = order.get("IamInstanceProfile", {})
     if given.get("Arn") and given.get("Name"):
         raise _together("Either the name or the ARN of an instance profile is given")
-    return str(given.get("Arn") or given.get("Name") or "")
+    name = str(given.get("Arn") or given.get("Name") or "")
+    if name and name.rpartition("/")[2] not in PROFILES:
+        key, kind = ("arn", "ARN") if given.get("Arn") else ("name", "name")
+        raise invalid(
+            f"Value ({name}) for parameter iamInstanceProfile.{key} is invalid. "
+            f"Invalid IAM Instance Profile {kind}"
+        )
+    return name
 
 
 def _volumes(order: Order, image: Image) -> tuple[tuple[str, int, bool], ...]:

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,17 +110,32 @@ def why_no_hosts() -> str:
 
 
 @contextmanager
-def running_ec2(*, hosts: bool = False, **behaviour: Any) -> Iterator[Ec2Endpoint]:
+def running_ec2(
+    *,
+    hosts: bool = False,
+    region: str = REGION,
+    key: tuple[str, str] = (FIRST.id, FIRST.secret),
+    **behaviour: Any,
+) -> Iterator[Ec2Endpoint]:
     """Run a server for the block; it ends with the block, whatever happens.
 
     With `hosts`, each running instance is a real SSH server at its address, port 22.
+    It has the `region`, and the first account the access `key`, beside the usual ones.
     """
     with ExitStack() as stack:
-        options = []
+        options = [f"--region={region}"] if region != REGION else []
+        if key != (FIRST.id, FIRST.secret):
+            options.append(f"--key={':'.join(key)}")
         if hosts:
             homes = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-            options = [f"--hosts={stack.enter_context(homes)}"]
-        endpoint = stack.enter_context(_program(options))
+            options.append(f"--hosts={stack.enter_context(homes)}")
+        endpoint = replace(
+            stack.enter_context(_program(options)),
+            access_key=key[0],
+            secret_key=key[1],
+            region=region,
+            zones=zones(region),
+        )
         if behaviour:
             endpoint.behave(**behaviour)
         yield endpoint

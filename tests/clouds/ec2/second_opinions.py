@@ -24,9 +24,8 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import IO
 
-from platformdirs import user_cache_path
-
 from aioelasticluster.providers.ec2 import BotoCloudProvider
+from tests.required import kept, skip_unless_wanted
 
 #: The one image that moto is started with: its own 1,300 make it slow.
 MOTO_IMAGE = "ami-12c6146b"
@@ -213,8 +212,11 @@ def ministack_python() -> Path:
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     try:
-        home = user_cache_path("aioelasticluster-tests", ensure_exists=True)
-        return _installed(home / f"{MINISTACK.replace('==', '-')}-python{version}")
+        folder = kept() / f"{MINISTACK.replace('==', '-')}-python{version}"
+        if not (folder / "complete").exists():
+            skip_unless_wanted("ministack", "ministack (90 MB)")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return _installed(folder)
     except (OSError, subprocess.SubprocessError) as fault:
         said = getattr(fault, "stdout", None) or str(fault)
         raise CannotInstallError(f"cannot install {MINISTACK}: {said}") from fault

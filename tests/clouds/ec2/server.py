@@ -27,7 +27,9 @@ from tests.clouds.ec2.addresses import (
     AddressRange,
     NoRangeError,
 )
+from tests.clouds.ec2.catalogue import open_region
 from tests.clouds.ec2.cloud import Cloud
+from tests.clouds.ec2.credentials import issue
 from tests.clouds.ec2.front import Answer, Front
 from tests.clouds.ec2.instances import Instance
 from tests.clouds.ec2.keeper import (
@@ -230,7 +232,13 @@ def main() -> None:
     parser.add_argument(
         "--hosts", type=Path, help="folder for real SSH servers' homes; else none"
     )
+    parser.add_argument("--region", help="offer this region, too")
+    parser.add_argument("--key", help="know this access key, too: `id:secret`")
     given = parser.parse_args()
+    if given.region:
+        open_region(given.region)
+    if given.key:
+        issue(*given.key.split(":", 1))
     asyncio.run(_serve(given.port, given.hosts))
 
 

@@ -10,8 +10,9 @@ from aioelasticluster import NodeSpec, OpenStackCloudProvider
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.testing.provider_contract import ProviderContract
 from tests.clouds.openstack.rig import OpenStackRig
+from tests.clouds.openstack.sharing import MARKS
 
-pytestmark = [pytest.mark.openstack, pytest.mark.timeout(180)]
+pytestmark = MARKS
 
 
 class TestOnTheServices(ProviderContract):

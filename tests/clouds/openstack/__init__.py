@@ -1,0 +1,1 @@
+"""The real OpenStack services as a cloud on this machine."""
