@@ -152,6 +152,8 @@ def ours(fault: Exception, action: str, caller: str = "") -> ProviderError:
         return UnauthorizedError(f"no usable credentials for EC2: {fault}")
     if isinstance(fault, _NOT_SENT) or _is_unconnected(fault):
         return TransientError(f"{action} did not reach EC2: {fault}")
+    if isinstance(fault, boto.SSLError):
+        return InvalidRequestError(f"url: EC2's certificate is not trusted: {fault}")
     if isinstance(fault, boto.ParamValidationError | boto.NoRegionError):
         return InvalidRequestError(f"{action}: {fault}")
     return UnknownOutcomeError(f"{action}: the answer was lost: {fault}")

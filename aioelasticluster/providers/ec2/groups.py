@@ -130,16 +130,23 @@ class Groups:
         if not id:
             id = await self._create(name)
             self.made.append(id)
+        if not await self._admit(id, _rules(id, networks)):
+            for network in networks:  # one that is there spoils a request for all
+                await self._admit(id, _rules(id, [network])[:1])
+            await self._admit(id, _rules(id, ())[1:])
+        return id
+
+    async def _admit(self, id: str, rules: list[dict[str, Any]]) -> bool:
+        """Add rules to a group, False if one of them is there already."""
         try:
             await self._calls(
-                "AuthorizeSecurityGroupIngress",
-                GroupId=id,
-                IpPermissions=_rules(id, networks),
+                "AuthorizeSecurityGroupIngress", GroupId=id, IpPermissions=rules
             )
         except InvalidRequestError as error:
             if error.code != "InvalidPermission.Duplicate":
                 raise
-        return id
+            return False
+        return True
 
     async def _create(self, name: str) -> str:
         vpc: dict[str, Any] = {"VpcId": next(iter(self.vpcs))} if self.vpcs else {}

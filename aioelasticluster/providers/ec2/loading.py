@@ -36,6 +36,7 @@ ACTIONS = frozenset(
         "DeletePlacementGroup",
         "DeleteSecurityGroup",
         "DescribeAddresses",
+        "DescribeAvailabilityZones",
         "DescribeImages",
         "DescribeInstances",
         "DescribeInstanceTypeOfferings",

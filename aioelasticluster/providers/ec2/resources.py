@@ -112,6 +112,8 @@ class Preparing:
         if not asked:
             return
         offered = await self._offered(asked)
+        named = {zone for _, zones in wishes for zone in zones}
+        await self._check_zones(named.difference(*offered.values()))
         for flavors, zones in wishes:
             for flavor in sorted(asked.intersection(flavors)):
                 places = offered.get(flavor, frozenset())
@@ -123,6 +125,15 @@ class Preparing:
                         f"zones={','.join(zones)!r}: EC2 offers flavor {flavor} in "
                         f"{', '.join(sorted(places))} only: give one of these zones"
                     )
+
+    async def _check_zones(self, zones: Collection[str]) -> None:
+        """Check zones that offer nothing of what is asked for: there may be none."""
+        if not zones:
+            return
+        answer = await self._calls("DescribeAvailabilityZones")
+        known = {zone["ZoneName"] for zone in answer.get("AvailabilityZones", ())}
+        for zone in sorted(set(zones) - known):
+            raise self._missing("zones", zone, f"it has {', '.join(sorted(known))}")
 
     async def _offered(self, flavors: Collection[str]) -> Mapping[str, frozenset[str]]:
         zones: dict[str, frozenset[str]] = {}

@@ -58,6 +58,7 @@ async def refused(ec2: Ec2Endpoint, cluster: Cluster) -> ElasticlusterError:
         ({"subnets": ["lab"]}, "subnets='lab'"),
         ({"network_ids": "lab"}, "network_ids='lab'"),
         ({"zones": "us-east-1z"}, "zones='us-east-1z'"),
+        ({"zones": "us-east-1a,us-east-1z"}, "zones='us-east-1z'"),
         ({"zones": "us-east-1b,us-east-1c", "flavor": "p3.2xlarge"}, "us-east-1a only"),
     ],
 )

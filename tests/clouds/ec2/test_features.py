@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
-from aioelasticluster import Cluster
+from aioelasticluster import Cluster, NodeSpec
 from aioelasticluster.errors import StartError
+from aioelasticluster.providers.base import Preparation
 from tests.clouds.ec2.client import Api
 from tests.clouds.ec2.clusters import (
     KEY_NAME,
@@ -221,6 +223,41 @@ async def test_a_group_is_made_with_its_rules_and_goes_with_the_cluster(
     await cluster.stop()
 
     assert not made(ec2)
+
+
+async def test_a_group_that_was_made_admits_networks_that_are_named_later(
+    ec2: Ec2Endpoint, api: Api, tmp_path: Path
+) -> None:
+    key = asyncssh.read_public_key(f"{new_key(tmp_path)}.pub")
+    async with provider_for(ec2) as provider:
+        for networks in (("192.0.2.0/24",), ("198.51.100.0/24", "192.0.2.0/24")):
+            node = NodeSpec(
+                kind="compute",
+                image_id=ec2.image_id,
+                image_user=ec2.login,
+                flavor=ec2.flavor,
+                security_group="web",
+                options={"ssh_from": networks},
+            )
+            await provider.prepare(
+                Preparation(
+                    cluster_id="0123456789abcdef" * 2,
+                    cluster="demo",
+                    key_name="key",
+                    public_key=key.export_public_key().decode(),
+                    specs=[node],
+                )
+            )
+
+    (group,) = api.ec2.describe_security_groups(GroupNames=["web-01234567"])[
+        "SecurityGroups"
+    ]
+    admitted = {
+        one["CidrIp"]
+        for rule in group["IpPermissions"]
+        for one in rule.get("IpRanges", ())
+    }
+    assert admitted == {"192.0.2.0/24", "198.51.100.0/24"}
 
 
 async def test_a_node_may_have_several_groups_by_name_and_id(

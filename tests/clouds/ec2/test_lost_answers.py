@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import ssl
 import struct
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from aioelasticluster import BotoCloudProvider
-from aioelasticluster.errors import ProviderError, TransientError, UnknownOutcomeError
+from aioelasticluster.errors import (
+    InvalidRequestError,
+    ProviderError,
+    TransientError,
+    UnknownOutcomeError,
+)
 from tests.clouds.ec2.clusters import quicken
 from tests.providers.ec2.samples import order
 
@@ -63,6 +77,28 @@ async def refusal_of(url: str) -> ProviderError:
     return caught.value
 
 
+def self_signed(folder: Path) -> Path:
+    """Write a key and a certificate that it signs itself; return their file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(plain + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -81,6 +117,20 @@ async def test_a_launch_that_may_have_been_carried_out_is_told_as_such(
 ) -> None:
     async with endpoint(said) as url:
         assert isinstance(await refusal_of(url), UnknownOutcomeError)
+
+
+async def test_a_certificate_that_nobody_signed_is_told_at_once(tmp_path: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(self_signed(tmp_path))
+
+    async def hang_up(reader: StreamReader, writer: StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as up:
+        port = up.sockets[0].getsockname()[1]
+        error = await refusal_of(f"https://127.0.0.1:{port}")
+    assert isinstance(error, InvalidRequestError)
+    assert "certificate" in str(error)
 
 
 async def test_a_launch_that_nobody_listened_to_may_be_sent_again() -> None:
