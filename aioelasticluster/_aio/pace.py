@@ -30,9 +30,13 @@ class Pace:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait until one more may go, for the block."""
-        async with self._limiter:
+        place = object()  # not the task: it may hold several
+        await self._limiter.acquire_on_behalf_of(place)
+        try:
             await self._adjust()
             yield
+        finally:
+            self._limiter.release_on_behalf_of(place)
 
     async def _adjust(self) -> None:
         loop = asyncio.get_running_loop()
