@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from aioelasticluster._aio.polling import backoff
 from aioelasticluster._aio.tasks import begin, task_group
+from aioelasticluster._log import log
 from aioelasticluster.engine.launch import Launch, adopt, is_up
 from aioelasticluster.engine.operation import Operation
 from aioelasticluster.engine.orders import Batch
@@ -204,10 +205,19 @@ class Bringup:
     async def _send_again(self, batch: Batch, failed: list[str]) -> None:
         try:
             await self.op.journal.flush()
-            await self.op.terminate(failed)
+            await self._end_failed(failed)
             await self.launch.send([batch])
         except ProviderError as error:
             self._end(error)
+
+    async def _end_failed(self, ids: list[str]) -> None:
+        """End instances that no node has any more, or leave that to settling."""
+        try:
+            await self.op.terminate(ids)
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+            log.warning("cannot end %s yet: %s", ", ".join(ids), error)
 
     def _missed(self, name: str) -> None:
         """Note that the cloud does not list an instance: unknown, not gone.

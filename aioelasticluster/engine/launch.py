@@ -183,10 +183,7 @@ class Launch:
         )
         try:
             answer = await insist(
-                lambda: finish(
-                    self._ask_and_record(batch),
-                    patience=self.op.provider.launch_patience,
-                ),
+                lambda: self._call(batch),
                 request="launch",
                 cluster=journal.head.name,
                 listen=journal.listen,
@@ -216,14 +213,19 @@ class Launch:
         record_answer(self.op, batch, answer)
         return answer
 
-    async def _ask_and_record(self, batch: Batch) -> Launched:
-        """Make one create call and record its answer: never parted."""
-        await self.op.journal.hold(self.op.provider.launch_patience)
+    async def _call(self, batch: Batch) -> Launched:
+        """Make one create call; remember if nobody knows what came of it."""
+        patience = self.op.provider.launch_patience
         try:
-            answer = await self.op.provider.launch(batch.order)
+            return await finish(self._ask_and_record(batch), patience=patience)
         except UnknownOutcomeError:
             self._unknown.add(batch.order.token)
             raise
+
+    async def _ask_and_record(self, batch: Batch) -> Launched:
+        """Make one create call and record its answer: never parted."""
+        await self.op.journal.hold(self.op.provider.launch_patience)
+        answer = await self.op.provider.launch(batch.order)
         record_answer(self.op, batch, answer)
         return answer
 

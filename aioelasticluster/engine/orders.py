@@ -113,7 +113,7 @@ def make_batch(
         zone=zone,
         names=names,
         attempt=attempt,
-        digest=hashlib.sha256(repr(order).encode()).hexdigest(),
+        digest=hashlib.sha256(f"{order!r} {order.user_data}".encode()).hexdigest(),
         host_key=host_key,
         written=wall_clock(),
     )

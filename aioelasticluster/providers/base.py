@@ -84,7 +84,7 @@ class LaunchOrder:
     token: str
     spec: NodeSpec
     tags: Tags
-    user_data: str
+    user_data: str = field(repr=False)  # it holds a private host key
     public_key: str
     zone: str = ""
     resources: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ They are kept for each account and region of this process, whatever event loop a
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -29,9 +30,15 @@ class TokenBucket:
         self._updated = clock()
         self._lock = threading.Lock()
 
-    async def take(self, amount: float = 1.0) -> None:
-        """Take tokens when they are there; cancelled meanwhile, take none."""
+    async def take(self, amount: float = 1.0, *, patience: float = math.inf) -> None:
+        """Take tokens when they are there; cancelled meanwhile, take none.
+
+        Raises `TimeoutError` at once if that would take more than patience (seconds).
+        """
         if delay := self._reserve(amount):
+            if delay > patience:
+                self.give_back(amount)
+                raise TimeoutError(f"{delay:.0f} s until there are enough")
             try:
                 await anyio.sleep(delay)
             except BaseException:

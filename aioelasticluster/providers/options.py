@@ -65,6 +65,10 @@ def _checked(name: str, value: Any, fine: bool, wanted: str) -> Any:
     raise ConfigurationError(name, value, "ill-typed", f"Give {wanted}")
 
 
+#: Between a place's parts; names of subnets may hold anything else.
+_AND = " + "
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an order goes: a zone (or subnet), and another flavor than the node's."""
@@ -73,21 +77,24 @@ class Place:
     flavor: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}/{self.flavor}" if self.flavor else self.where
+        if self.flavor or _AND in self.where:
+            return f"{self.where}{_AND}{self.flavor}"
+        return self.where
 
     @classmethod
     def parsed(cls, text: str) -> Place:
         """Read what `str` gave."""
-        where, _, flavor = text.partition("/")
+        if _AND not in text:
+            return cls(text)
+        where, _, flavor = text.rpartition(_AND)
         return cls(where, flavor)
 
 
 def places(wheres: Iterable[str], flavors: Iterable[str]) -> tuple[str, ...]:
     """Return where to launch, in order: the preferred flavor everywhere first."""
     listed = tuple(wheres) or ("",)
-    return tuple(
-        str(Place(where, flavor)) for flavor in ("", *flavors) for where in listed
-    )
+    every = (str(Place(where, flavor)) for flavor in ("", *flavors) for where in listed)
+    return tuple(dict.fromkeys(every))
 
 
 def check_networks(field: str, texts: Iterable[str]) -> None:

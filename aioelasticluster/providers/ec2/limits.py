@@ -8,11 +8,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Mapping
 
+from aioelasticluster.errors import ThrottledError
 from aioelasticluster.providers.buckets import TokenBucket
 from aioelasticluster.providers.repeating import RetryBudget
 
 #: A little slower than EC2 refills, for requests do not travel evenly.
 CAUTION = 0.98
+
+#: How long (seconds) a request waits for the limits before it counts as throttled.
+PATIENCE = 5.0
 
 #: Requests: at once, and a second. Describe calls and other changes have one each.
 REQUESTS: Mapping[str, tuple[float, float]] = {
@@ -43,10 +47,23 @@ class Limits:
         self.retries = RetryBudget()
 
     async def admit(self, action: str, instances: int) -> None:
-        """Wait until a request about so many instances is within the limits."""
-        if (bucket := self._instances.get(action)) is not None:
-            await bucket.take(instances)
-        await self._requests[_family(action)].take()
+        """Wait until a request about so many instances is within the limits.
+
+        Raises `ThrottledError` if that takes longer than `PATIENCE`: who waits for long
+        must not do so in the middle of a request.
+        """
+        try:
+            if (bucket := self._instances.get(action)) is not None:
+                await bucket.take(instances, patience=PATIENCE)
+        except TimeoutError as fault:
+            raise ThrottledError(f"{action}: EC2's limits: {fault}") from fault
+        try:
+            await self._requests[_family(action)].take(patience=PATIENCE)
+        except BaseException as fault:
+            self.untouched(action, instances)
+            if isinstance(fault, TimeoutError):
+                raise ThrottledError(f"{action}: EC2's limits: {fault}") from fault
+            raise
 
     def untouched(self, action: str, instances: int) -> None:
         """Give back what was admitted and did not happen."""

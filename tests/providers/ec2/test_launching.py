@@ -39,7 +39,7 @@ def test_instances_end_when_they_shut_themselves_down() -> None:
 
 
 def test_a_place_says_zone_and_flavor() -> None:
-    asked = request(zone="b/c5.xlarge", zones=["a", "b"], flavors=["c5.xlarge"])
+    asked = request(zone="b + c5.xlarge", zones=["a", "b"], flavors=["c5.xlarge"])
     assert asked["Placement"] == {"AvailabilityZone": "b"}
     assert asked["InstanceType"] == "c5.xlarge"
 

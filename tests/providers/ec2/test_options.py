@@ -23,7 +23,7 @@ def test_lists_may_be_written_with_commas() -> None:
 
 def test_the_preferred_flavor_is_tried_everywhere_first() -> None:
     node = spec(zones=["a", "b"], flavors=["big"])
-    assert list(PROVIDER.zones(node)) == ["a", "b", "a/big", "b/big"]
+    assert list(PROVIDER.zones(node)) == ["a", "b", "a + big", "b + big"]
     assert [Place.parsed(text) for text in PROVIDER.zones(node)] == [
         Place("a"),
         Place("b"),

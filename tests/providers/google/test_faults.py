@@ -61,3 +61,26 @@ def test_a_lack_of_room_says_more_than_what_follows_from_it() -> None:
 
 def test_an_operation_without_errors_has_none() -> None:
     assert of_operation({"status": "DONE"}) is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        ("QUOTA_EXCEEDED", QuotaError),
+        ("RESOURCE_NOT_FOUND", InvalidRequestError),
+        ("INTERNAL_ERROR", TransientError),
+    ],
+)
+def test_why_too_few_were_made_says_more_than_that_they_were(
+    cause: str, kind: type[ProviderError]
+) -> None:
+    told = [{"code": "VM_MIN_COUNT_NOT_REACHED"}, {"code": cause, "message": "why"}]
+    error = of_operation({"status": "DONE", "error": {"errors": told}})
+    assert type(error) is kind
+    assert "why" in str(error)
+
+
+def test_too_few_for_no_reason_are_a_lack_of_room() -> None:
+    told = [{"code": "VM_MIN_COUNT_NOT_REACHED", "message": "too few"}]
+    error = of_operation({"status": "DONE", "error": {"errors": told}})
+    assert type(error) is CapacityError

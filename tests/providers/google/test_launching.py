@@ -70,7 +70,7 @@ def test_disks_are_made_of_the_image_and_go_with_the_instance() -> None:
 
 
 def test_a_place_says_zone_and_flavor() -> None:
-    asked = properties(zone="us-central1-b/n2-standard-2", subnetwork="inner")
+    asked = properties(zone="us-central1-b + n2-standard-2", subnetwork="inner")
     assert asked["machineType"] == "n2-standard-2"
     (interface,) = asked["networkInterfaces"]
     assert interface["subnetwork"] == "regions/us-central1/subnetworks/inner"

@@ -19,8 +19,8 @@ def test_the_preferred_flavor_is_tried_everywhere_first() -> None:
     assert list(PROVIDER.zones(node)) == [
         "us-central1-b",
         "us-central1",
-        "us-central1-b/n2-standard-2",
-        "us-central1/n2-standard-2",
+        "us-central1-b + n2-standard-2",
+        "us-central1 + n2-standard-2",
     ]
 
 

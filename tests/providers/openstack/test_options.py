@@ -50,8 +50,8 @@ def test_the_provider_gives_nodes_its_own_zone() -> None:
     assert list(provider.zones(spec(zones="a,b", flavors="big"))) == [
         "a",
         "b",
-        "a/big",
-        "b/big",
+        "a + big",
+        "b + big",
     ]
 
 

@@ -46,7 +46,7 @@ def test_servers_are_spread_over_hosts_unless_it_is_said_otherwise() -> None:
 
 
 def test_a_place_says_zone_and_flavor() -> None:
-    asked = body(zone="b/m1.huge", zones=["a", "b"], flavors=["m1.huge"])
+    asked = body(zone="b + m1.huge", zones=["a", "b"], flavors=["m1.huge"])
     assert asked["availability_zone"] == "b"
     assert asked["flavorRef"] == "id-of-m1.huge"
 
