@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from aioelasticluster.model.names import format_hostlist, parse_hostlist
@@ -69,7 +70,9 @@ class Tags:
         )
 
 
+@lru_cache(maxsize=256)
 def _names(text: str) -> tuple[str, ...]:
+    """Read a list of names, once for all instances of an order: there may be many."""
     try:
         return parse_hostlist(text)
     except ValueError:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.errors import CapacityError, ConfigurationError
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.model.user_data import longest_merged
+from aioelasticluster.providers.base import LaunchOrder
 
 
 def read_options(
@@ -90,11 +91,33 @@ class Place:
         return cls(where, flavor)
 
 
+def placed(error: CapacityError, order: LaunchOrder) -> CapacityError:
+    """Return a refusal that says where there was no room, and for what."""
+    place = Place.parsed(order.zone)
+    error.zone, error.flavor = place.where, place.flavor or order.spec.flavor
+    return error
+
+
 def places(wheres: Iterable[str], flavors: Iterable[str]) -> tuple[str, ...]:
     """Return where to launch, in order: the preferred flavor everywhere first."""
     listed = tuple(wheres) or ("",)
     every = (str(Place(where, flavor)) for flavor in ("", *flavors) for where in listed)
     return tuple(dict.fromkeys(every))
+
+
+#: What a security group is called among an order's resources that was made for nodes
+#: with `ssh_from`: apart from the user's own of the same name.
+MADE_GROUP = "made-group"
+
+
+def admitted(wishes: Iterable[tuple[NodeSpec, Any]]) -> dict[str, list[str]]:
+    """Return, for each security group to be made, all networks that it admits."""
+    networks: dict[str, list[str]] = {}
+    for spec, options in wishes:
+        if options.ssh_from:
+            known = networks.setdefault(spec.security_group, [])
+            known += [n for n in options.ssh_from if n not in known]
+    return networks
 
 
 def check_networks(field: str, texts: Iterable[str]) -> None:

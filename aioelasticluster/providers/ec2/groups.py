@@ -12,6 +12,7 @@ from aioelasticluster.providers.ec2.calls import Calls
 from aioelasticluster.providers.ec2.listing import wanted
 from aioelasticluster.providers.ec2.naming import own_name, tags_for
 from aioelasticluster.providers.ec2.options import Ec2Options, resource
+from aioelasticluster.providers.options import MADE_GROUP, admitted
 
 
 class Groups:
@@ -27,11 +28,10 @@ class Groups:
         self._vpc = vpc
         self.vpcs: set[str] = set()
         self.made: list[str] = []
-        self._texts = {spec.security_group for spec in preparation.specs}
-        self._made = {
-            spec.security_group: options.ssh_from
-            for spec in preparation.specs
-            if (options := Ec2Options.of(spec)).ssh_from
+        wishes = [(spec, Ec2Options.of(spec)) for spec in preparation.specs]
+        self._to_make = admitted(wishes)
+        self._texts = {
+            s.security_group for s, options in wishes if not options.ssh_from
         }
         self._by_name: dict[str, dict[str, str]] = defaultdict(dict)  # name, VPC, id
         self._ids: set[str] = set()
@@ -49,7 +49,7 @@ class Groups:
         for name, values in (("group-name", names), ("group-id", ids)):
             if values:
                 await self._list(name, values)
-        for text in sorted(self._texts - set(self._made)):
+        for text in sorted(self._texts):
             for part in _parts(text):
                 await self._id_of(part)
 
@@ -57,18 +57,17 @@ class Groups:
         """Return the ids for each node's text, after making what is to be made."""
         found: dict[str, str] = {}
         for text in self._texts:
-            if text in self._made:
-                ids = [await self._provide(text, self._made[text])]
-            else:
-                ids = [await self._id_of(part) for part in _parts(text)]
+            ids = [await self._id_of(part) for part in _parts(text)]
             found[resource("group", text)] = ",".join(ids)
+        for text, networks in self._to_make.items():
+            found[resource(MADE_GROUP, text)] = await self._provide(text, networks)
         return found
 
     def _names(self) -> tuple[set[str], set[str]]:
         """Return the names and the ids to look up."""
-        parts = {p for t in self._texts - set(self._made) for p in _parts(t)}
+        parts = {part for text in self._texts for part in _parts(text)}
         ids = {part for part in parts if part.startswith("sg-")}
-        return (parts - ids) | {self._own(text) for text in self._made}, ids
+        return (parts - ids) | {self._own(text) for text in self._to_make}, ids
 
     def _own(self, text: str) -> str:
         return own_name(text, self._preparation.cluster_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aioelasticluster.errors import CapacityError, InvalidRequestError
+from aioelasticluster.errors import InvalidRequestError
 from aioelasticluster.model.tags import PREFIX
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.ec2.naming import tag_list
@@ -13,7 +13,7 @@ from aioelasticluster.providers.ec2.options import (
     Ec2Options,
     resource,
 )
-from aioelasticluster.providers.options import Place
+from aioelasticluster.providers.options import MADE_GROUP, Place
 
 #: An instance that bears this tag is to get an elastic address.
 ELASTIC = f"{PREFIX}elastic-address"
@@ -51,13 +51,6 @@ def run_instances(order: LaunchOrder, *, least: int) -> dict[str, Any]:
     return request
 
 
-def place_error(order: LaunchOrder, error: CapacityError) -> CapacityError:
-    """Return a refusal that says where there was no room."""
-    place = Place.parsed(order.zone)
-    error.zone, error.flavor = place.where, place.flavor or order.spec.flavor
-    return error
-
-
 def _tags(order: LaunchOrder, options: Ec2Options) -> list[dict[str, Any]]:
     tags = {"Name": f"{order.tags.cluster}-{order.tags.kind}", **order.tags.encoded()}
     if options.request_floating_ip:
@@ -72,7 +65,8 @@ def _tags(order: LaunchOrder, options: Ec2Options) -> list[dict[str, Any]]:
 def _network(order: LaunchOrder, options: Ec2Options, place: Place) -> dict[str, Any]:
     """Return where instances are connected: plainly, or interface by interface."""
     found = order.resources
-    groups = found[resource("group", order.spec.security_group)].split(",")
+    kind = MADE_GROUP if options.ssh_from else "group"
+    groups = found[resource(kind, order.spec.security_group)].split(",")
     placement: dict[str, str] = {}
     if options.placement_group:
         name = found[resource("placement-group", options.placement_group)]

@@ -39,7 +39,7 @@ from aioelasticluster.providers.base import (
     LaunchOrder,
     Preparation,
 )
-from aioelasticluster.providers.ec2.launching import place_error, run_instances
+from aioelasticluster.providers.ec2.launching import run_instances
 from aioelasticluster.providers.ec2.listing import (
     EXISTING,
     Ec2Instance,
@@ -62,7 +62,7 @@ from aioelasticluster.providers.ec2.requests import (
     listed,
 )
 from aioelasticluster.providers.ec2.target import Target
-from aioelasticluster.providers.options import check_user_data
+from aioelasticluster.providers.options import check_user_data, placed
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.ec2.calls import Calls
@@ -221,7 +221,7 @@ class BotoCloudProvider(AbstractCloudProvider):
                     **run_instances(order, least=1 if self.fills_in_part else count),
                 )
             except CapacityError as error:
-                raise place_error(order, error) from error.__cause__
+                raise placed(error, order) from error.__cause__
             except TransientError as error:
                 if error.code not in UNDONE:
                     raise UnknownOutcomeError(str(error)) from error

@@ -60,6 +60,9 @@ _BY_REASON: Mapping[str, type[ProviderError]] = {
     **dict.fromkeys(("PERMISSIONS_ERROR", "authError", "forbidden"), UnauthorizedError),
 }
 
+#: Codes that stand beside what is the matter.
+_CONSEQUENCES = frozenset({"VM_MIN_COUNT_NOT_REACHED"})
+
 
 def of_answer(status: int, body: Mapping[str, Any], request: str) -> ProviderError:
     """Return what a refusing answer means."""
@@ -83,14 +86,21 @@ def of_operation(operation: Mapping[str, Any]) -> ProviderError | None:
     return kind(str(first.get("message") or code), code=code)
 
 
+def codes_of(operation: Mapping[str, Any]) -> list[str]:
+    """Return the codes of an operation's errors."""
+    errors = operation.get("error", {}).get("errors", ())
+    return [str(error.get("code", "")) for error in errors]
+
+
 def _worst(errors: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the error that says most: a lack of room before what follows from it."""
     listed = list(errors)
-    for error in listed:
+    causes = [error for error in listed if error.get("code") not in _CONSEQUENCES]
+    for error in causes:
         known = _BY_REASON.get(str(error.get("code", "")))
         if known is not None and known is not InvalidRequestError:
             return error
-    return listed[0]
+    return (causes or listed)[0]
 
 
 def _class_of(reasons: Iterable[str]) -> type[ProviderError] | None:

@@ -41,7 +41,6 @@ from aioelasticluster.providers.base import (
     LaunchOrder,
     Preparation,
 )
-from aioelasticluster.providers.google.faults import of_operation
 from aioelasticluster.providers.google.launching import bulk_insert
 from aioelasticluster.providers.google.listing import listed
 from aioelasticluster.providers.google.naming import (
@@ -52,6 +51,7 @@ from aioelasticluster.providers.google.naming import (
     token_id,
 )
 from aioelasticluster.providers.google.options import USER_DATA_LIMIT, GoogleOptions
+from aioelasticluster.providers.google.outcome import outcome, placed
 from aioelasticluster.providers.google.resources import Preparing, remove_made
 from aioelasticluster.providers.google.target import API_ROOT, Target
 from aioelasticluster.providers.host_keys import host_keys_in
@@ -82,7 +82,7 @@ class GoogleCloudProvider(AbstractCloudProvider):
     max_batch = 100
     settle_window = 90.0
     launch_patience = 300.0
-    poll_pauses = (2.0, 2.0)
+    poll_pauses = (5.0, 1.6)
     end_pauses = (2.0, 5.0)
 
     def __init__(
@@ -173,6 +173,8 @@ class GoogleCloudProvider(AbstractCloudProvider):
         The order's token is the request's id, and the names are given: a repetition
         is the same operation.
         """
+        from aioelasticluster.providers.google.calls import done
+
         order = replace(order, spec=self._complete(order.spec))
         place = Place.parsed(order.zone)
         scope = "zones" if is_zone(place.where) else "regions"
@@ -189,25 +191,12 @@ class GoogleCloudProvider(AbstractCloudProvider):
                     raise UnknownOutcomeError(str(error)) from error
                 raise
             except CapacityError as error:
-                raise _placed(error, order) from error.__cause__
+                raise placed(error, order) from error.__cause__
             try:
-                return await self._outcome(calls, operation, order)
+                ended = await done(calls, operation)
+                return await outcome(calls, ended, order, self.settle_window)
             except TransientError as error:
                 raise UnknownOutcomeError(str(error)) from error
-
-    async def _outcome(
-        self, calls: Calls, operation: Mapping[str, Any], order: LaunchOrder
-    ) -> Launched:
-        """Return what came of an order when its operation is done."""
-        from aioelasticluster.providers.google.calls import done
-
-        refused = of_operation(await done(calls, operation))
-        if isinstance(refused, CapacityError):
-            refused = _placed(refused, order)
-        found = await listed(calls, **{TOKEN_LABEL: order.token})
-        if refused is not None and not found:
-            raise refused
-        return Launched(instances=tuple(found), refused=refused)
 
     async def find(
         self, *, token: str | None = None, cluster_id: str | None = None
@@ -329,13 +318,6 @@ def _load_calling() -> Callable[[Target], AbstractAsyncContextManager[Calls]]:
     from aioelasticluster.providers.google.calls import calling
 
     return calling
-
-
-def _placed(error: CapacityError, order: LaunchOrder) -> CapacityError:
-    """Return a refusal that says where there was no room."""
-    place = Place.parsed(order.zone)
-    error.zone, error.flavor = place.where, place.flavor or order.spec.flavor
-    return error
 
 
 def _path_of(id: str) -> str:

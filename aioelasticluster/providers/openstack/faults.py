@@ -9,6 +9,7 @@ from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
 
 from aioelasticluster.errors import (
+    CapacityError,
     ConfigurationError,
     InvalidRequestError,
     ProviderError,
@@ -44,6 +45,9 @@ _NO_SERVICE = (
 #: What keystone says of a token, or a credential, that it does not know any more.
 _ENDED = ("token", "Could not find")
 
+#: What Nova says of a zone without a host in service; that it exists was looked up.
+_CLOSED = "availability zone is not available"
+
 #: Requests that are answered so were not carried out.
 _REFUSED_FOR_NOW = frozenset({409, 423, 503})
 
@@ -56,6 +60,8 @@ def ours(fault: Exception, request: str) -> Exception:
     """
     if isinstance(fault, _NO_SERVICE):
         return InvalidRequestError(f"{request}: {_text(fault)}")
+    if isinstance(fault, keystone.SSLError):
+        return InvalidRequestError(f"cacert: {request}: {_text(fault)}")
     if isinstance(fault, _MISCONFIGURED):
         return ConfigurationError(
             "cloud",
@@ -116,8 +122,12 @@ def _class_of(status: int, text: str) -> type[ProviderError]:
         return UnauthorizedError
     if status == 409 and "uota" in text:
         return QuotaError
+    if status == 409 and "already exists" in text:
+        return InvalidRequestError
     if status in _REFUSED_FOR_NOW or status >= 500:
         return TransientError
+    if _CLOSED in text:
+        return CapacityError
     return InvalidRequestError
 
 

@@ -21,7 +21,7 @@ from aioelasticluster.providers.openstack.options import (
     OpenStackOptions,
 )
 from aioelasticluster.providers.openstack.resources import resource
-from aioelasticluster.providers.options import Place
+from aioelasticluster.providers.options import MADE_GROUP, Place
 
 
 def servers(order: LaunchOrder) -> dict[str, Any]:
@@ -33,7 +33,8 @@ def servers(order: LaunchOrder) -> dict[str, Any]:
     options, place = OpenStackOptions.of(order.spec), Place.parsed(order.zone)
     found, count = order.resources, len(order.names)
     name = server_name(order.tags.cluster, order.token)
-    groups = found[resource("group", order.spec.security_group)].split(",")
+    kind = MADE_GROUP if options.ssh_from else "group"
+    groups = found[resource(kind, order.spec.security_group)].split(",")
     body: dict[str, Any] = {
         "name": name if count > 1 else f"{name}-1",
         "flavorRef": found[resource("flavor", place.flavor or order.spec.flavor)],

@@ -7,6 +7,7 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
+    Iterable,
     Mapping,
     Sequence,
 )
@@ -27,6 +28,8 @@ from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
     InvalidRequestError,
+    ProviderError,
+    QuotaError,
     TransientError,
     UnknownOutcomeError,
     UnsupportedError,
@@ -59,10 +62,13 @@ from aioelasticluster.providers.openstack.resources import (
     remove_made,
 )
 from aioelasticluster.providers.openstack.target import Target
-from aioelasticluster.providers.options import Place, check_user_data
+from aioelasticluster.providers.options import check_user_data, placed
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.openstack.connection import Calls
+
+#: How often a fresh order's servers are listed, and the pause (seconds) in between.
+LOOKS, LOOK_PAUSE = 5, 0.5
 
 #: Requests about single servers at a time.
 WIDTH = 8
@@ -203,7 +209,9 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         """Find flavor, image, networks and groups; import the key if it is missing."""
         specs = [self._complete(spec) for spec in preparation.specs]
         async with self._calls() as calls:
-            return await Preparing(calls, replace(preparation, specs=specs))()
+            found = await Preparing(calls, replace(preparation, specs=specs))()
+        self._learn(preparation.cluster_id, found["made"].split(","))
+        return found
 
     async def cleanup(self, cluster_id: str) -> None:
         """Delete the cluster's key pair, server groups, groups and addresses."""
@@ -221,20 +229,22 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         order = replace(order, spec=self._complete(order.spec))
         async with self._calls() as calls:
             try:
-                await calls.once("compute", "POST", "/servers", json=servers(order))
+                answer = await calls.once(
+                    "compute", "POST", "/servers", json=servers(order)
+                )
             except TransientError as error:
                 if error.code.startswith("5") and error.code != "503":
                     raise UnknownOutcomeError(str(error)) from error
                 raise
             except CapacityError as error:
-                error.zone = Place.parsed(order.zone).where
-                raise
+                raise placed(error, order) from error.__cause__
+            except QuotaError as error:
+                raise _with_remedy(error) from error.__cause__
             try:
-                found = await listed(calls, token_tag(order.token))
-            except TransientError as error:
+                found = await _made_of(calls, order, answer["server"]["id"])
+            except ProviderError as error:  # Nova has accepted it, whatever comes now
                 raise UnknownOutcomeError(str(error)) from error
-        count = len(order.names)
-        return Launched(instances=tuple(s for s in found if s.index < count))
+        return Launched(instances=tuple(found))
 
     async def find(
         self, *, token: str | None = None, cluster_id: str | None = None
@@ -248,14 +258,14 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         async with self._calls() as calls:
             found = await listed(calls, tag)
         for server in found:
-            self._learn(server)
+            if server.tags is not None:
+                self._learn(server.tags.cluster_id, server.made)
         return [server for server in found if server.tags is not None]
 
-    def _learn(self, server: Server) -> None:
-        """Keep in mind what servers say was made for their cluster."""
-        if server.tags is not None:
-            known = self._made.get(server.tags.cluster_id, frozenset())
-            self._made[server.tags.cluster_id] = known | server.made
+    def _learn(self, cluster_id: str, made: Iterable[str]) -> None:
+        """Keep in mind what is known to be made for a cluster."""
+        known = self._made.get(cluster_id, frozenset())
+        self._made[cluster_id] = known | frozenset(made)
 
     async def describe(
         self, cluster_id: str, awaited: Collection[str]
@@ -355,6 +365,34 @@ def _load_calls() -> Callable[[Target], Calls]:
     from aioelasticluster.providers.openstack.connection import Calls
 
     return Calls
+
+
+async def _made_of(calls: Calls, order: LaunchOrder, first: str) -> list[Server]:
+    """Return the servers of an order; raises `UnknownOutcomeError` if one is missing.
+
+    All are listed when Nova has answered. Where it made fewer, for the quota, nothing
+    but a second look tells them from some that are late.
+    """
+    count, seen = len(order.names), -1
+    for _ in range(LOOKS):
+        found = await listed(calls, token_tag(order.token))
+        ours = [server for server in found if server.index < count]
+        if len(ours) == count or (len(ours) == seen and _has(ours, first)):
+            return ours
+        seen = len(ours)
+        await anyio.sleep(LOOK_PAUSE)
+    raise UnknownOutcomeError(f"Nova does not list server {first}, which it has made")
+
+
+def _has(servers: Sequence[Server], id: str) -> bool:
+    return any(server.id == id for server in servers)
+
+
+def _with_remedy(error: QuotaError) -> QuotaError:
+    """Say what to do about the quota that the library's own default meets."""
+    if "server group" in error.message:
+        error.message += ": give server_group='none', or have the quota raised"
+    return error
 
 
 async def _act(calls: Calls, id: str, *, verb: str, reached: InstanceState) -> None:

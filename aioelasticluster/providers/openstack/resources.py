@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from aioelasticluster._aio.tasks import together
 from aioelasticluster.errors import InvalidRequestError, UnauthorizedError
-from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.openstack.naming import made_for, made_name
 from aioelasticluster.providers.openstack.options import NO_GROUP, OpenStackOptions
+from aioelasticluster.providers.options import MADE_GROUP, admitted
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.openstack.connection import Calls
@@ -77,10 +77,10 @@ class Preparing:
     async def _make(self) -> None:
         if not self.found["key"]:
             self.found["key"] = await self._import_key()
-        for spec, options in self._wishes:
-            key = resource("group", spec.security_group)
-            if key not in self.found:
-                self.found[key] = await self._provide_group(spec, options.ssh_from)
+        for text, networks in admitted(self._wishes).items():
+            id = await self._provide_group(text, networks)
+            self.found[resource(MADE_GROUP, text)] = id
+        for _, options in self._wishes:
             if policy := options.policy:
                 key = resource("server-group", policy)
                 if key not in self.found:
@@ -197,9 +197,9 @@ class Preparing:
                 ids += by_text[part]
             self.found[resource("group", spec.security_group)] = ",".join(ids)
 
-    async def _provide_group(self, spec: NodeSpec, networks: Collection[str]) -> str:
+    async def _provide_group(self, text: str, networks: Collection[str]) -> str:
         """Make the group if it is not there, with its rules; return its id."""
-        name = f"{spec.security_group}-{self._preparation.cluster_id[:8]}"
+        name = f"{text}-{self._preparation.cluster_id[:8]}"
         if name not in self._groups:
             group = {
                 "name": name,

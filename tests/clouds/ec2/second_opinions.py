@@ -79,7 +79,7 @@ class MotoProvider(BotoCloudProvider):
         BotoCloudProvider.capabilities, tokens=False, cloud_host_keys=False
     )
     fills_in_part = False
-    settle_window = 0.5
+    settle_window = 0.2
     poll_pauses = (0.05, 0.1)
     end_pauses = (0.05, 0.1)
 

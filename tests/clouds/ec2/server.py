@@ -8,11 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import socket
-import struct
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,34 +16,15 @@ from typing import Any
 from aiohttp import web
 
 from tests.clouds.ec2.account import Account
-from tests.clouds.ec2.addresses import (
-    SHARED_FIRST,
-    AddressPlan,
-    AddressRange,
-    NoRangeError,
-)
+from tests.clouds.ec2.addresses import AddressPlan
 from tests.clouds.ec2.catalogue import open_region
 from tests.clouds.ec2.cloud import Cloud
 from tests.clouds.ec2.credentials import issue
 from tests.clouds.ec2.front import Answer, Front
 from tests.clouds.ec2.instances import Instance
-from tests.clouds.ec2.keeper import (
-    PROCESSES,
-    HostKeeper,
-    HostProcess,
-    Keeper,
-    NoHosts,
-)
+from tests.clouds.ec2.keeper import Keeper
 from tests.clouds.ec2.signing import HttpRequest
-
-#: The longest body (bytes) that is read.
-_LONGEST = 1024 * 1024
-
-
-def steady_clock() -> Callable[[], float]:
-    """Return a clock that tells the time since the epoch and never jumps."""
-    offset = time.time() - time.monotonic()
-    return lambda: offset + time.monotonic()
+from tests.clouds.serving import LONGEST, bound, hosting, sent, serve, steady_clock
 
 
 class Server:
@@ -74,7 +50,7 @@ class Server:
 
     def application(self) -> web.Application:
         """Return the routes."""
-        application = web.Application(client_max_size=_LONGEST)
+        application = web.Application(client_max_size=LONGEST)
         application.router.add_routes(
             [
                 web.get("/_test/behaviour", self._behaviour),
@@ -184,42 +160,10 @@ def _account(account: Account) -> dict[str, Any]:
 
 
 async def _sent(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Send an answer, or let the connection suffer what fate has in store."""
-    if answer.fault == "hang":
-        await _until_closed(request)
-    if answer.fault in ("hang", "reset"):
-        _reset_connection(request)
-        return web.Response()
-    body = answer.body.encode()
-    sent = body[: len(body) // 2] if answer.fault in ("truncate", "abort") else body
     response = web.StreamResponse(status=answer.status)
     response.content_type, response.charset = "text/xml", "UTF-8"
     response.headers["x-amzn-RequestId"] = answer.request_id
-    response.content_length = len(body if answer.fault == "abort" else sent)
-    try:
-        await response.prepare(request)
-        await response.write(sent)
-    except ConnectionError:
-        return response  # the client has left
-    if answer.fault == "abort" and request.transport is not None:
-        request.transport.close()
-    return response
-
-
-async def _until_closed(request: web.Request) -> None:
-    while request.transport is not None:  # noqa: ASYNC110  aiohttp only forgets it
-        await asyncio.sleep(0.02)
-
-
-def _reset_connection(request: web.Request) -> None:
-    """Cut a connection so that the client's next step fails at once."""
-    transport = request.transport
-    if transport is None:
-        return
-    connection: socket.socket = transport.get_extra_info("socket")
-    at_once = struct.pack("ii", 1, 0)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-    transport.abort()
+    return await sent(request, response, answer.body.encode(), answer.fault)
 
 
 # -- the program
@@ -243,55 +187,10 @@ def main() -> None:
 
 
 async def _serve(port: int, folder: Path | None) -> None:
-    addresses, clock = _claimed(needed=folder is not None), steady_clock()
-    keeper = await _keeper(folder, clock)
-    plan = AddressPlan(addresses.first if addresses else SHARED_FIRST)
-    server = Server(plan, clock, keeper)
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
-        await site.start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        sys.stdout.write(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
-        sys.stdout.flush()
-        await _end_of(sys.stdin.fileno())
-    finally:
-        await runner.cleanup()
-        await keeper.end()
-        if addresses:
-            addresses.close()
-
-
-def _claimed(*, needed: bool) -> AddressRange | None:
-    """Return a range of our own, or None where there is none and we can do without."""
-    try:
-        return AddressRange()
-    except NoRangeError:
-        if needed:
-            raise
-        return None
-
-
-async def _keeper(folder: Path | None, clock: Callable[[], float]) -> Keeper:
-    if folder is None:
-        return NoHosts()
-    processes = [await HostProcess.started(folder) for _ in range(PROCESSES)]
-    return HostKeeper(processes, clock)
-
-
-async def _end_of(descriptor: int) -> None:
-    """Wait until nobody holds the other end of a pipe."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        if not os.read(descriptor, 4096):
-            loop.remove_reader(descriptor)
-            ended.set()
-
-    loop.add_reader(descriptor, read)
-    await ended.wait()
+    clock = steady_clock()
+    async with hosting(folder, clock) as (plan, keeper):
+        with bound(port) as site:
+            await serve(Server(plan, clock, keeper).application(), site)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class TestOnTheServer(ProviderContract):
         provider = BotoCloudProvider(
             self.ec2.url, self.ec2.region, self.ec2.access_key, self.ec2.secret_key
         )
-        provider.settle_window = 0.5
+        provider.settle_window = 0.2
         provider.poll_pauses = provider.end_pauses = (0.1, 0.2)
         return provider
 
