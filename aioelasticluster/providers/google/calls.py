@@ -7,14 +7,19 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import anyio
+import jwt
 from gcloud.aio.auth import Token
+from gcloud.aio.auth.token import Type
 
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster.errors import (
     InvalidRequestError,
+    ProviderError,
     TransientError,
     UnauthorizedError,
     UnknownOutcomeError,
@@ -67,17 +72,27 @@ class Tokens:
             self._until = 0.0
 
     async def _fetch(self) -> None:
+        where = self._target.credentials or "Google's default credentials"
+        on_google, kind = False, ProviderError
         try:
             # `refresh` is one try; `get` would hide wrong credentials behind five.
             source = await _in_thread(self._source)
+            on_google = source.token_type is Type.GCE_METADATA
+            if on_google:
+                where = "the metadata server, for there is no file with any"
             answer = await source.refresh(timeout=int(CONNECT_TIMEOUT))
+        except aiohttp.ClientSSLError as fault:
+            raise UnauthorizedError(f"credentials: {where}: {fault}") from fault
         except (aiohttp.ClientConnectionError, TimeoutError) as fault:
-            raise TransientError(f"no token: {fault!r}") from fault
+            # Off Google there is no metadata server, now or later.
+            kind = UnauthorizedError if on_google else TransientError
+            raise kind(f"credentials: no token from {where}: {fault!r}") from fault
         except aiohttp.ClientResponseError as fault:
             kind = TransientError if fault.status >= 500 else UnauthorizedError
-            raise kind(f"no token: {fault.status} {fault.message}") from fault
-        except (OSError, ValueError, KeyError, TypeError) as fault:
-            raise UnauthorizedError(f"no usable credentials: {fault!r}") from fault
+            text = f"credentials: no token for {where}: {fault.status} {fault.message}"
+            raise kind(text) from fault
+        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as fault:
+            raise UnauthorizedError(f"credentials: {where}: {fault!r}") from fault
         self._token = answer.value
         self._until = time.time() + max(0.0, answer.expires_in - TOKEN_RESERVE)
 
@@ -147,6 +162,8 @@ class Calls:
             ) as answer:
                 content = await answer.read()
                 status = answer.status
+        except aiohttp.ClientSSLError as fault:
+            raise InvalidRequestError(f"api_root: {label}: {fault}") from fault
         except aiohttp.ClientConnectorError as fault:
             raise TransientError(f"{label} did not reach Google: {fault}") from fault
         except (TimeoutError, aiohttp.ClientError, OSError) as fault:
@@ -186,8 +203,13 @@ async def missing_is_none(asking: Any) -> Mapping[str, Any] | None:
 @asynccontextmanager
 async def calling(target: Target) -> AsyncIterator[Calls]:
     """Hold a session open for the block."""
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
+    # Proxies are those of the environment; ~/.netrc is not asked for another login.
+    proxy = None if proxy_bypass(urlsplit(target.api_root).netloc) else getproxies()
+    scheme = urlsplit(target.api_root).scheme
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+        proxy=(proxy or {}).get(scheme),
+    ) as session:
         yield Calls(target, session)
 
 

@@ -60,7 +60,7 @@ def _properties(order: LaunchOrder) -> dict[str, Any]:
         ]
     if options.min_cpu_platform:
         properties["minCpuPlatform"] = options.min_cpu_platform
-    if options.scopes:
+    if options.scopes or options.service_account:
         account = options.service_account or "default"
         properties["serviceAccounts"] = [
             {"email": account, "scopes": options.full_scopes()}

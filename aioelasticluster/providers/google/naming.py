@@ -6,6 +6,7 @@ that an instance says of itself is in its metadata.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 
 from aioelasticluster.model.tags import PREFIX, SCHEMA
@@ -30,8 +31,12 @@ def instance_name(node: str, token: str) -> str:
     So a repeated order means the same instances, and a new one never those that are
     still being deleted.
     """
+    name = node.lower() if node[0].isalpha() else f"n{node}"
     room = LONGEST_NAME - TOKEN_DIGITS - 1
-    return f"{node[:room].lower()}-{token[:TOKEN_DIGITS]}"
+    if len(name) > room:  # its end may be all that tells it from others
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name[: room - 9]}-{digest}"
+    return f"{name}-{token[:TOKEN_DIGITS]}"
 
 
 def cluster_name(cluster_id: str, what: str = "") -> str:

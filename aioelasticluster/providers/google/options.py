@@ -113,4 +113,5 @@ class GoogleOptions:
 
     def full_scopes(self) -> list[str]:
         """Return the service account's scopes as URLs."""
-        return [s if "/" in s else f"{_SCOPE}{s}" for s in self.scopes]
+        scopes = self.scopes or ("cloud-platform",)  # the account's roles decide
+        return [s if "/" in s else f"{_SCOPE}{s}" for s in scopes]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from aioelasticluster.errors import CapacityError, UnknownOutcomeError
+from aioelasticluster.errors import CapacityError, ProviderError, UnknownOutcomeError
 from aioelasticluster.providers.base import (
     Instance,
     InstanceState,
@@ -22,7 +22,7 @@ from aioelasticluster.providers.google.naming import (
     instance_name,
     last_part,
 )
-from aioelasticluster.providers.options import Place
+from aioelasticluster.providers.options import placed
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.google.calls import Calls
@@ -53,19 +53,15 @@ async def outcome(
             if refused.retryable:  # by another order: this one's request is answered
                 return Launched(instances=(), refused=refused)
             raise refused
-    found = await _listed(calls, order, sum((made or {}).values()), patience)
+    least = sum((made or {}).values())
+    if made is None and refused is None:
+        least = len(order.names)
+    found = await _listed(calls, order, least, patience)
     if not found and there_before:
         raise UnknownOutcomeError("the instances exist, but are not listed")
     if not found and refused is not None:
         raise refused
     return Launched(instances=found, refused=refused)
-
-
-def placed(error: CapacityError, order: LaunchOrder) -> CapacityError:
-    """Return a refusal that says where there was no room."""
-    place = Place.parsed(order.zone)
-    error.zone, error.flavor = place.where, place.flavor or order.spec.flavor
-    return error
 
 
 def _made_by_zone(operation: Mapping[str, Any]) -> Mapping[str, int] | None:
@@ -105,7 +101,10 @@ async def _listed(
     """
     deadline = anyio.current_time() + patience
     while True:
-        found = await listed(calls, **{TOKEN_LABEL: order.token})
+        try:
+            found = await listed(calls, **{TOKEN_LABEL: order.token})
+        except ProviderError as error:  # the order was carried out, whatever comes
+            raise UnknownOutcomeError(str(error)) from error
         if len(found) >= least:
             return tuple(found)
         if anyio.current_time() > deadline:

@@ -27,6 +27,7 @@ from aioelasticluster._aio.tasks import each
 from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
+    ProviderError,
     TransientError,
     UnknownOutcomeError,
     UnsupportedError,
@@ -51,11 +52,11 @@ from aioelasticluster.providers.google.naming import (
     token_id,
 )
 from aioelasticluster.providers.google.options import USER_DATA_LIMIT, GoogleOptions
-from aioelasticluster.providers.google.outcome import outcome, placed
+from aioelasticluster.providers.google.outcome import outcome
 from aioelasticluster.providers.google.resources import Preparing, remove_made
 from aioelasticluster.providers.google.target import API_ROOT, Target
 from aioelasticluster.providers.host_keys import host_keys_in
-from aioelasticluster.providers.options import Place, check_user_data
+from aioelasticluster.providers.options import Place, check_user_data, placed
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.google.calls import Calls
@@ -82,7 +83,7 @@ class GoogleCloudProvider(AbstractCloudProvider):
     max_batch = 100
     settle_window = 90.0
     launch_patience = 300.0
-    poll_pauses = (5.0, 1.6)
+    poll_pauses = (5.0, 1.2)
     end_pauses = (2.0, 5.0)
 
     def __init__(
@@ -194,9 +195,9 @@ class GoogleCloudProvider(AbstractCloudProvider):
                 raise placed(error, order) from error.__cause__
             try:
                 ended = await done(calls, operation)
-                return await outcome(calls, ended, order, self.settle_window)
-            except TransientError as error:
+            except ProviderError as error:  # Google has accepted it, whatever comes
                 raise UnknownOutcomeError(str(error)) from error
+            return await outcome(calls, ended, order, self.settle_window)
 
     async def find(
         self, *, token: str | None = None, cluster_id: str | None = None

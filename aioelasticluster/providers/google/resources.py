@@ -17,7 +17,6 @@ from aioelasticluster.providers.google.naming import (
     cluster_name,
     is_zone,
     region_of,
-    request_id,
 )
 from aioelasticluster.providers.google.options import GoogleOptions
 from aioelasticluster.providers.options import Place
@@ -55,6 +54,7 @@ class Preparing:
         """
         await together(self._zones)
         await together(self._images, self._flavors, self._networks)
+        self._open_networks()
         networks = {n for _, options in self._wishes for n in options.ssh_from}
         if networks:
             try:
@@ -140,29 +140,33 @@ class Preparing:
             "allowed": [{"IPProtocol": "all"}],
             "sourceTags": [name],
         }
-        used = {options.network or "default" for _, options in self._wishes}
-        for network in sorted(used)[:1]:
-            for what, rule in zip(RULES, (ssh, inside), strict=True):
-                await self._make_rule(
-                    {
-                        **rule,
-                        "name": cluster_name(cluster_id, what),
-                        "network": f"global/networks/{network}",
-                        "targetTags": [name],
-                        "description": f"cluster {self._preparation.cluster}",
-                    }
-                )
+        (network,) = self._open_networks()
+        for what, rule in zip(RULES, (ssh, inside), strict=True):
+            await self._make_rule(
+                {
+                    **rule,
+                    "name": cluster_name(cluster_id, what),
+                    "network": f"global/networks/{network}",
+                    "targetTags": [name],
+                    "description": f"cluster {self._preparation.cluster}",
+                }
+            )
+
+    def _open_networks(self) -> set[str]:
+        """Return the one network that rules are for; raises `InvalidRequestError`."""
+        used = {o.network or "default" for _, o in self._wishes if o.ssh_from}
+        if len(used) > 1:
+            raise InvalidRequestError(
+                f"ssh_from: the nodes it is given for are on several networks, "
+                f"{', '.join(sorted(used))}: make the firewall rules there yourself"
+            )
+        return used
 
     async def _make_rule(self, rule: Mapping[str, Any]) -> None:
         from aioelasticluster.providers.google.calls import done
 
         try:
-            operation = await self._calls.send(
-                "POST",
-                "/global/firewalls",
-                rule,
-                requestId=request_id("firewall", rule["name"]),
-            )
+            operation = await self._calls.send("POST", "/global/firewalls", rule)
         except InvalidRequestError as error:
             if error.code not in ("alreadyExists", "409"):
                 raise

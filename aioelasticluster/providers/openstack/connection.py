@@ -51,8 +51,9 @@ class Calls:
             for service in ("compute", "network"):
                 _ = getattr(connection, service).request  # raises if it is not there
             url = connection.config.get_auth_args().get("auth_url", "")
+            keystone = url.rstrip("/").removesuffix("/v3")  # however it is written
             project = connection.session.get_project_id()
-            return f"{url}:{connection.config.get_region_name() or ''}:{project}"
+            return f"{keystone}:{connection.config.get_region_name() or ''}:{project}"
 
         return await repeated(lambda: self._guarded("identity", ask), self._budget)
 
