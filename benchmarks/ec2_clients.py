@@ -9,14 +9,13 @@ for SSH; and they are asked to wait no longer between two looks than this librar
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from measuring import Meter, Row, reach_all
+from measuring import Row, reach_all
+from phases import Phase
 
 from aioelasticluster import (
     AnsibleSetupProvider,
@@ -63,32 +62,6 @@ class Job:
         return [BATCH] * whole + [rest] * bool(rest)
 
 
-class Phase:
-    """What one phase costs from now on: the client, the cloud, and in requests."""
-
-    def __init__(self, job: Job) -> None:
-        self._ec2 = job.ec2
-        self._ec2.forget_requests()
-        self._before = cloud_cpu(self._ec2)
-        self._meter = Meter()
-
-    def row(self, prefix: str) -> Row:
-        """Return the figures, each name after the phase's."""
-        figures: Row = {"s": self._meter.wall, "cpu_s": self._meter.cpu}
-        for name, seconds in cloud_cpu(self._ec2).items():
-            figures[f"{name}_cpu_s"] = seconds - self._before[name]
-        actions = Counter(request["action"] for request in self._ec2.requests())
-        figures |= {"requests": actions.total(), "actions": dict(actions)}
-        return {f"{prefix}_{name}": value for name, value in figures.items()}
-
-
-def cloud_cpu(ec2: Ec2Endpoint) -> Mapping[str, float]:
-    """Return the CPU seconds of the server, and of all hosts with their commands."""
-    seconds = ec2.cpu()
-    hosts = sum(sum(process.values()) for process in seconds["hosts"])
-    return {"server": seconds["server"], "hosts": hosts}
-
-
 # This library
 
 
@@ -127,11 +100,11 @@ def our_cluster(
 async def measure_ours(job: Job, host_keys: HostKeys) -> Row:
     """Start and stop a cluster as users do."""
     cluster = our_cluster(job, host_keys=host_keys)
-    start = Phase(job)
+    start = Phase(job.ec2)
     report = await cluster.start(timeout=STARTING)
     row = start.row("start")
     assert not report.unrotated
-    stop = Phase(job)
+    stop = Phase(job.ec2)
     await cluster.stop()
     return row | stop.row("stop")
 
@@ -141,7 +114,7 @@ async def measure_ours(job: Job, host_keys: HostKeys) -> Row:
 
 def measure_boto3(job: Job) -> Row:
     """Launch batches, wait with boto3's waiters, connect from threads."""
-    start = Phase(job)
+    start = Phase(job.ec2)
     import boto3
 
     ec2 = boto3.client(
@@ -159,7 +132,7 @@ def measure_boto3(job: Job) -> Row:
         addresses += _boto3_addresses(ec2, ids)
     reach_all(addresses, job.key)
     row = start.row("start")
-    stop = Phase(job)
+    stop = Phase(job.ec2)
     for ids in batches:
         ec2.terminate_instances(InstanceIds=ids)
     for ids in batches:
@@ -207,7 +180,7 @@ def measure_libcloud(job: Job) -> Row:
     It signs as AWS's older regions want it unless it is told; it has no call that ends
     several nodes.
     """
-    start = Phase(job)
+    start = Phase(job.ec2)
     from libcloud.compute.base import NodeImage, NodeSize
     from libcloud.compute.providers import get_driver
     from libcloud.compute.types import NodeState, Provider
@@ -238,7 +211,7 @@ def measure_libcloud(job: Job) -> Row:
     running = driver.wait_until_running(nodes, wait_period=LOOKING, timeout=STARTING)
     reach_all([(ips[0], 22) for _, ips in running], job.key)
     row = start.row("start")
-    stop = Phase(job)
+    stop = Phase(job.ec2)
     for node in nodes:
         driver.destroy_node(node)
     while any(node.state != NodeState.TERMINATED for node in driver.list_nodes()):

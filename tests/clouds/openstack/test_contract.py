@@ -32,7 +32,7 @@ class TestOnTheServices(ProviderContract):
     def make(self, folder: Path) -> OpenStackCloudProvider:
         auth = self.rig.demo["auth"]
         provider = OpenStackCloudProvider(**auth, region_name=self.rig.region)
-        provider.settle_window = 0.5
+        provider.settle_window = 0.2
         provider.poll_pauses = provider.end_pauses = (0.2, 0.5)
         return provider
 

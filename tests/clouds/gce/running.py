@@ -1,0 +1,91 @@
+"""Runs the server for tests and benchmarks, and asks it what it saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.clouds.endpoint import Endpoint, running_server, why_no_hosts
+from tests.clouds.gce.accounts import FIRST, OTHER
+from tests.clouds.gce.catalogue import (
+    IMAGE_ID,
+    MACHINE_TYPES,
+    REGION,
+    REGIONS,
+    ZONE,
+    zones,
+)
+
+__all__ = ["Credentials", "GceEndpoint", "running_gce", "why_no_hosts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Files with credentials: of a service account and a user, each of two projects."""
+
+    first: Path
+    first_user: Path
+    other: Path
+    other_user: Path
+
+
+@dataclass(frozen=True, slots=True)
+class GceEndpoint(Endpoint):
+    """A running server. Methods block, for milliseconds, and count as no requests."""
+
+    project: str = FIRST.project
+    other_project: str = OTHER.project
+    account: str = FIRST.email
+    other_account: str = OTHER.email
+    region: str = REGION
+    regions: tuple[str, ...] = tuple(REGIONS)
+    zone: str = ZONE
+    #: The region's zones.
+    zones: tuple[str, ...] = zones(REGION)
+    #: An image with cloud-init, and its login.
+    image_id: str = IMAGE_ID
+    login: str = "ubuntu"
+    flavor: str = "e2-small"
+    flavors: tuple[str, ...] = tuple(MACHINE_TYPES)
+
+    @property
+    def api_root(self) -> str:
+        """Where the API begins; what follows is `projects/…`."""
+        return f"{self.url}/compute/v1/"
+
+    @property
+    def metadata_host(self) -> str:
+        """Where the metadata server is, as `GCE_METADATA_HOST` has it."""
+        return self.url.removeprefix("http://")
+
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """Return what credentials files say: first, first-user, other, other-user."""
+        found: dict[str, dict[str, str]] = self._ask("GET", "credentials")
+        return found
+
+    def write_credentials(self, folder: Path) -> Credentials:
+        """Write the credentials to files, readable for us alone."""
+        files = {}
+        for name, content in self.credentials().items():
+            path = folder / f"{name}.json"
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(content))
+            files[name.replace("-", "_")] = path
+        return Credentials(**files)
+
+
+@contextmanager
+def running_gce(*, hosts: bool = False, **behaviour: Any) -> Iterator[GceEndpoint]:
+    """Run a server for the block; it ends with the block, whatever happens.
+
+    With `hosts`, each running instance is a real SSH server at its address, port 22.
+    """
+    with running_server("tests.clouds.gce.server", hosts=hosts) as started:
+        endpoint = GceEndpoint(**started)
+        if behaviour:
+            endpoint.behave(**behaviour)
+        yield endpoint
