@@ -46,9 +46,10 @@ from aioelasticluster.providers.base import (
     Preparation,
 )
 from aioelasticluster.providers.host_keys import host_keys_in
+from aioelasticluster.providers.openstack.acting import act, write_metadata
 from aioelasticluster.providers.openstack.addresses import with_floating_address
 from aioelasticluster.providers.openstack.launching import servers
-from aioelasticluster.providers.openstack.listing import Server, listed, servers_of
+from aioelasticluster.providers.openstack.listing import Server, listed
 from aioelasticluster.providers.openstack.naming import OURS, cluster_tag, token_tag
 from aioelasticluster.providers.openstack.options import (
     USER_DATA_LIMIT,
@@ -295,21 +296,18 @@ class OpenStackCloudProvider(AbstractCloudProvider):
     async def pause(self, ids: Sequence[str]) -> None:
         """Stop servers, or shelve them; their disks and addresses stay."""
         verb = "shelve" if self._shelve else "os-stop"
-        await self._each(ids, partial(_act, verb=verb, reached=InstanceState.PAUSED))
+        await self._each(ids, partial(act, verb=verb, reached=InstanceState.PAUSED))
 
     async def resume(self, ids: Sequence[str]) -> None:
         """Start servers that were stopped or shelved."""
         verb = "unshelve" if self._shelve else "os-start"
-        await self._each(ids, partial(_act, verb=verb, reached=InstanceState.RUNNING))
+        await self._each(ids, partial(act, verb=verb, reached=InstanceState.RUNNING))
 
     async def retag(self, ids: Sequence[str], *, repository: str) -> None:
-        """Write another repository's id into the metadata."""
-        told = {"metadata": {f"{PREFIX}repository": repository}}
+        """Write another repository's id into the metadata, once servers are built."""
+        told = {f"{PREFIX}repository": repository}
 
-        async def write(calls: Calls, id: str) -> None:
-            await calls.send("compute", "POST", f"/servers/{id}/metadata", json=told)
-
-        await self._each(ids, write)
+        await self._each(ids, partial(write_metadata, told=told))
 
     async def host_keys(self, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the keys that cloud-init prints on the console at the first boot."""
@@ -393,27 +391,3 @@ def _with_remedy(error: QuotaError) -> QuotaError:
     if "server group" in error.message:
         error.message += ": give server_group='none', or have the quota raised"
     return error
-
-
-async def _act(calls: Calls, id: str, *, verb: str, reached: InstanceState) -> None:
-    """Have Nova act on a server; that it is there already, or gone, is success."""
-    try:
-        await calls.once("compute", "POST", f"/servers/{id}/action", json={verb: None})
-    except InvalidRequestError as error:
-        if error.code != "404":
-            raise
-    except TransientError as error:
-        if error.code != "409" or not await _is_in(calls, id, reached):
-            raise
-
-
-async def _is_in(calls: Calls, id: str, reached: InstanceState) -> bool:
-    answer = await calls.get("compute", f"/servers/{id}")
-    on_the_way = {
-        InstanceState.PAUSED: InstanceState.PAUSING,
-        InstanceState.RUNNING: InstanceState.PENDING,
-    }
-    return any(
-        server.state in (reached, on_the_way[reached])
-        for server in servers_of([answer["server"]])
-    )

@@ -104,7 +104,7 @@ async def test_a_group_is_made_with_its_rules_and_removed(moto: OneCluster) -> N
     wishes = {"security_group": "made", "ssh_from": ["192.0.2.0/24", "2001:db8::/32"]}
     found = await moto.prepare(**wishes)
     group = moto.groups()[f"made-{moto.short}"]
-    assert found["group:made"] == group["GroupId"]
+    assert found["made-group:made"] == group["GroupId"]
     assert tags_of(group)["aioec-cluster-id"] == moto.cluster_id
     rule = group["IpPermissions"][0]
     assert (rule["FromPort"], rule["ToPort"]) == (22, 22)
