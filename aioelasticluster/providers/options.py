@@ -8,7 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from aioelasticluster.errors import CapacityError, ConfigurationError
+from aioelasticluster.errors import (
+    CapacityError,
+    ConfigurationError,
+    InvalidRequestError,
+)
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.model.user_data import longest_merged
 from aioelasticluster.providers.base import LaunchOrder
@@ -91,6 +95,11 @@ class Place:
         return cls(where, flavor)
 
 
+def resource(kind: str, text: str) -> str:
+    """Return the key of a looked-up resource: its kind, then the user's text."""
+    return f"{kind}:{text}"
+
+
 def placed(error: CapacityError, order: LaunchOrder) -> CapacityError:
     """Return a refusal that says where there was no room, and for what."""
     place = Place.parsed(order.zone)
@@ -148,3 +157,17 @@ def check_user_data(spec: NodeSpec, limit: int, *, encoded: bool = False) -> Non
             f"takes {limit}",
             "Put what is long where `#include` or a script can fetch it",
         )
+
+
+def fitting(user_data: str, limit: int) -> str:
+    """Return user-data as it is sent; raises `InvalidRequestError` if it is too long.
+
+    `limit` in bytes. What the user plans is checked before: this is for the rest.
+    """
+    size = len(user_data.encode())
+    if size > limit:
+        raise InvalidRequestError(
+            f"user-data of {size} bytes; the cloud takes {limit}: shorten "
+            "image_userdata"
+        )
+    return user_data

@@ -11,8 +11,8 @@ from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.ec2.calls import Calls
 from aioelasticluster.providers.ec2.listing import wanted
 from aioelasticluster.providers.ec2.naming import own_name, tags_for
-from aioelasticluster.providers.ec2.options import Ec2Options, resource
-from aioelasticluster.providers.options import MADE_GROUP, admitted
+from aioelasticluster.providers.ec2.options import Ec2Options
+from aioelasticluster.providers.options import MADE_GROUP, admitted, resource
 
 
 class Groups:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from aioelasticluster.errors import InvalidRequestError
 from aioelasticluster.model.tags import PREFIX
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.ec2.naming import tag_list
 from aioelasticluster.providers.ec2.options import (
     USER_DATA_LIMIT,
     Ec2Options,
-    resource,
 )
-from aioelasticluster.providers.options import MADE_GROUP, Place
+from aioelasticluster.providers.options import MADE_GROUP, Place, fitting, resource
 
 #: An instance that bears this tag is to get an elastic address.
 ELASTIC = f"{PREFIX}elastic-address"
@@ -40,7 +38,7 @@ def run_instances(order: LaunchOrder, *, least: int) -> dict[str, Any]:
         **_network(order, options, place),
     }
     if order.user_data:
-        request["UserData"] = _fitting(order.user_data)
+        request["UserData"] = fitting(order.user_data, USER_DATA_LIMIT)
     if disk := _disk(order, options):
         request["BlockDeviceMappings"] = [disk]
     if profile := options.instance_profile:
@@ -127,13 +125,3 @@ def _spot(options: Ec2Options) -> dict[str, Any]:
     if options.price:
         terms["MaxPrice"] = f"{options.price:g}"
     return {"MarketType": "spot", "SpotOptions": terms}
-
-
-def _fitting(user_data: str) -> str:
-    size = len(user_data.encode())
-    if size > USER_DATA_LIMIT:
-        raise InvalidRequestError(
-            f"user-data of {size} bytes; EC2 takes {USER_DATA_LIMIT}: "
-            "shorten image_userdata"
-        )
-    return user_data

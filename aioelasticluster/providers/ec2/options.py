@@ -110,9 +110,3 @@ class Ec2Options:
                 f"type {kind} needs it",
                 "Give IOPS, more than 0",
             )
-
-
-#: What a resource is called in `LaunchOrder.resources`: its kind, then the user's text.
-def resource(kind: str, text: str) -> str:
-    """Return the key of a looked-up resource."""
-    return f"{kind}:{text}"

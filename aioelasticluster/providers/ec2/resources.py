@@ -16,7 +16,8 @@ from aioelasticluster.providers.ec2.groups import Groups
 from aioelasticluster.providers.ec2.keys import found_key, import_key
 from aioelasticluster.providers.ec2.listing import wanted
 from aioelasticluster.providers.ec2.naming import CLUSTER_ID, own_name, tags_for
-from aioelasticluster.providers.ec2.options import Ec2Options, resource
+from aioelasticluster.providers.ec2.options import Ec2Options
+from aioelasticluster.providers.options import resource
 
 #: Image ids of EC2 and of what speaks its API; everything else is a name.
 _IMAGE_ID = re.compile(r"[a-z]mi-[0-9a-zA-Z]+")

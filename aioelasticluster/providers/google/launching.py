@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aioelasticluster.errors import InvalidRequestError
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.google.naming import (
     cluster_name,
@@ -16,12 +15,7 @@ from aioelasticluster.providers.google.options import (
     USER_DATA_LIMIT,
     GoogleOptions,
 )
-from aioelasticluster.providers.options import Place
-
-
-def resource(kind: str, text: str) -> str:
-    """Return the key of a looked-up resource: its kind, then the user's text."""
-    return f"{kind}:{text}"
+from aioelasticluster.providers.options import Place, fitting, resource
 
 
 def bulk_insert(order: LaunchOrder) -> dict[str, Any]:
@@ -77,7 +71,7 @@ def _metadata(order: LaunchOrder, options: GoogleOptions) -> list[dict[str, str]
     if not options.allow_project_ssh_keys:
         told["block-project-ssh-keys"] = "TRUE"
     if order.user_data:
-        told["user-data"] = _fitting(order.user_data)
+        told["user-data"] = fitting(order.user_data, USER_DATA_LIMIT)
     return [{"key": key, "value": value} for key, value in told.items()]
 
 
@@ -134,13 +128,3 @@ def _scheduling(options: GoogleOptions) -> dict[str, Any]:
             "instanceTerminationAction": "DELETE",
         }
     return scheduling
-
-
-def _fitting(user_data: str) -> str:
-    size = len(user_data.encode())
-    if size > USER_DATA_LIMIT:
-        raise InvalidRequestError(
-            f"user-data of {size} bytes; Google takes {USER_DATA_LIMIT}: "
-            "shorten image_userdata"
-        )
-    return user_data

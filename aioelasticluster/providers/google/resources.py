@@ -12,14 +12,13 @@ from aioelasticluster._aio.tasks import together
 from aioelasticluster.errors import InvalidRequestError, UnauthorizedError
 from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.google.faults import of_operation
-from aioelasticluster.providers.google.launching import resource
 from aioelasticluster.providers.google.naming import (
     cluster_name,
     is_zone,
     region_of,
 )
 from aioelasticluster.providers.google.options import GoogleOptions
-from aioelasticluster.providers.options import Place
+from aioelasticluster.providers.options import Place, resource
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.google.calls import Calls

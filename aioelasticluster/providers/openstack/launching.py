@@ -20,8 +20,7 @@ from aioelasticluster.providers.openstack.options import (
     USER_DATA_LIMIT,
     OpenStackOptions,
 )
-from aioelasticluster.providers.openstack.resources import resource
-from aioelasticluster.providers.options import MADE_GROUP, Place
+from aioelasticluster.providers.options import MADE_GROUP, Place, fitting, resource
 
 
 def servers(order: LaunchOrder) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def servers(order: LaunchOrder) -> dict[str, Any]:
     if place.where:
         body["availability_zone"] = place.where
     if order.user_data:
-        body["user_data"] = _fitting(order.user_data)
+        body["user_data"] = fitting(_encoded(order.user_data), USER_DATA_LIMIT)
     if options.config_drive:
         body["config_drive"] = True
     request: dict[str, Any] = {"server": body}
@@ -103,11 +102,5 @@ def _boot(order: LaunchOrder, options: OpenStackOptions) -> dict[str, Any]:
     return {"imageRef": "", "block_device_mapping_v2": [volume]}
 
 
-def _fitting(user_data: str) -> str:
-    encoded = base64.b64encode(user_data.encode()).decode()
-    if len(encoded) > USER_DATA_LIMIT:
-        raise InvalidRequestError(
-            f"user-data of {len(encoded)} bytes in base64; Nova takes "
-            f"{USER_DATA_LIMIT}: shorten image_userdata"
-        )
-    return encoded
+def _encoded(user_data: str) -> str:
+    return base64.b64encode(user_data.encode()).decode()

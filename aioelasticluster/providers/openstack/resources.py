@@ -13,7 +13,7 @@ from aioelasticluster.errors import InvalidRequestError, UnauthorizedError
 from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.openstack.naming import made_for, made_name
 from aioelasticluster.providers.openstack.options import NO_GROUP, OpenStackOptions
-from aioelasticluster.providers.options import MADE_GROUP, admitted
+from aioelasticluster.providers.options import MADE_GROUP, admitted, resource
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.openstack.connection import Calls
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 GROUPS, FLOATING = "security-groups", "floating-addresses"
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
-
-
-def resource(kind: str, text: str) -> str:
-    """Return the key of a looked-up resource: its kind, then the user's text."""
-    return f"{kind}:{text}"
 
 
 class Preparing:

@@ -7,7 +7,7 @@ from typing import Any
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import LaunchOrder
-from aioelasticluster.providers.ec2.options import resource
+from aioelasticluster.providers.options import resource
 
 CLUSTER = "0123456789abcdef0123456789abcdef"
 TOKEN = "fedcba9876543210fedcba9876543210"

@@ -7,8 +7,8 @@ from typing import Any
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import LaunchOrder
-from aioelasticluster.providers.google.launching import resource
 from aioelasticluster.providers.google.naming import instance_name, labels
+from aioelasticluster.providers.options import resource
 
 CLUSTER = "0123456789abcdef0123456789abcdef"
 TOKEN = "fedcba9876543210fedcba9876543210"

@@ -8,7 +8,7 @@ from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.openstack.options import OpenStackOptions
-from aioelasticluster.providers.openstack.resources import resource
+from aioelasticluster.providers.options import resource
 
 CLUSTER = "0123456789abcdef0123456789abcdef"
 TOKEN = "fedcba9876543210fedcba9876543210"
