@@ -72,6 +72,13 @@ def choose(
     return tuple(only)
 
 
+def touched(node: NodeRecord) -> bool:
+    """Tell whether set-up has done something to a node, if not all that it should."""
+    return node.state in UP and (
+        node.state is NodeState.READY or node.fault.startswith(SETUP_FAULT)
+    )
+
+
 def view(op: Operation, secrets: Secrets) -> SetupCluster:
     """Return the cluster as set-up sees it: all nodes that answer."""
     head = op.journal.head

@@ -35,7 +35,7 @@ from aioelasticluster.model.codec import plan_digest
 from aioelasticluster.model.events import OperationEnded, OperationStarted
 from aioelasticluster.model.records import Change, ClusterRecord
 from aioelasticluster.model.reports import StartReport
-from aioelasticluster.model.states import NodeState, Target
+from aioelasticluster.model.states import Target
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository
 from aioelasticluster.setup.base import AbstractSetupProvider
@@ -207,7 +207,7 @@ class Handle:
 
     async def remove(self, op: Operation, names: Sequence[str]) -> None:
         """Drain nodes that are set up, terminate their instances and forget them."""
-        if any(op.journal.node(name).state is NodeState.READY for name in names):
+        if any(configure.touched(op.journal.node(name)) for name in names):
             await self.setup.before_removal(configure.view(op, self.secrets), names)
         await members.remove(op, names)
 

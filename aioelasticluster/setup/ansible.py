@@ -29,6 +29,7 @@ from aioelasticluster.setup.base import AbstractSetupProvider, SetupCluster
 from aioelasticluster.setup.environment import PLAYBOOKS
 from aioelasticluster.setup.inventory import inventory, members
 from aioelasticluster.setup.run import PlaybookRun, in_thread
+from aioelasticluster.setup.stages import Stage, combined, stages, without
 from aioelasticluster.setup.workspace import ClusterFolder
 
 #: Most hosts that are worked on at once, unless `forks` says otherwise.
@@ -158,16 +159,38 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         """Run the playbooks against the hosts, or `only` some; repeating it is safe.
 
         The inventory has all hosts in any case, and the facts of those that are not
-        set up now come from an earlier run. `extra_args` go to `ansible-playbook`.
+        set up now come from an earlier run. If there are such, they change only where
+        they must: all learn the names of new hosts, a controller learns its workers
+        (`setup/catalogue.py`: groups that hear); playbooks of your own leave them
+        alone. `extra_args` go to `ansible-playbook`.
         """
         targets = _targets(cluster, only)
         if PACKAGED in self._playbooks:
             catalogue.check_companions(members(self._groups, cluster.hosts))
-        main = str(PLAYBOOKS / "main.yml")
-        playbooks = [main if path == PACKAGED else path for path in self._playbooks]
+        reports: list[SetupReport] = []
+        failed: set[str] = set()
+        for stage in self._stages(cluster, targets):
+            if not (stage := without(stage, failed)).targets:
+                continue
+            report = await self._run(cluster, stage, extra_args)
+            reports.append(report)
+            failed.update(report.failed)
+            if report.message:
+                break
+        return combined(reports)
+
+    def _stages(
+        self, cluster: SetupCluster, targets: tuple[str, ...]
+    ) -> Sequence[Stage]:
         if not targets:
-            return SetupReport()
-        return await self._run(cluster, playbooks, targets, extra_args)
+            return []
+        return stages(
+            self._playbooks,
+            members(self._groups, cluster.hosts),
+            [host.name for host in cluster.hosts],
+            targets,
+            names=cluster.capabilities.root,
+        )
 
     async def before_removal(
         self, cluster: SetupCluster, leaving: Collection[str]
@@ -177,36 +200,37 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         Your own playbook may have a `before_removal.yml` beside it, which finds the
         names in `aioec_leaving`. Raises `SetupError` if draining failed.
         """
-        drains = [
+        folders = [
             PLAYBOOKS if path == PACKAGED else Path(path).parent
             for path in self._playbooks
         ]
-        found = await in_thread(_existing, drains, "before_removal.yml")
+        found = await in_thread(_existing, folders, "before_removal.yml")
         everyone = tuple(host.name for host in cluster.hosts)
         if not found or not everyone:
             return
-        report = await self._run(cluster, found, everyone, (), sorted(leaving))
+        drains = Stage(playbooks=tuple(found), targets=everyone, gathers=False)
+        report = await self._run(cluster, drains, (), sorted(leaving))
         if not report.ok:
             raise SetupError(report)
 
     async def _run(
         self,
         cluster: SetupCluster,
-        playbooks: Sequence[str],
-        targets: tuple[str, ...],
+        stage: Stage,
         extra_args: Sequence[str],
         leaving: Sequence[str] | None = None,
     ) -> SetupReport:
         drained = {} if leaving is None else {"aioec_leaving": list(leaving)}
         run = PlaybookRun(
             cluster=cluster,
-            playbooks=tuple(playbooks),
+            playbooks=stage.playbooks,
             inventory=inventory(
                 cluster, self._groups, self._variables, self._kind_variables
             ),
-            targets=targets,
+            targets=stage.targets,
+            gathers=stage.gathers,
             kept=self._kept(cluster.id),
-            forks=int(self._forks or min(len(targets), MOST_FORKS)),
+            forks=int(self._forks or min(len(stage.targets), MOST_FORKS)),
             variables={"aioec_cache": str(self._cache()), **drained},
             secrets=self._secrets,
             arguments=(*self._become_arguments(cluster), *extra_args),

@@ -76,8 +76,10 @@ class AbstractSetupProvider(ABC):
     ) -> SetupReport:
         """Set the cluster's hosts up, or `only` those named; repeating it is safe.
 
-        A host's failure is a value in the report. On cancellation the tool is
-        stopped, gently at first, before the cancellation goes on.
+        Hosts that were set up before are touched only where they must know of these,
+        and are in the report then. A host's failure is a value in the report. On
+        cancellation the tool is stopped, gently at first, before the cancellation
+        goes on.
         """
 
     async def before_removal(

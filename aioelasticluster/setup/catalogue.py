@@ -16,13 +16,17 @@ class Group:
     """What membership of an Ansible group means.
 
     `needs` are groups without which this one cannot work; `aliases` are names that
-    ElastiCluster also took for it; `single` groups have one host at most.
+    ElastiCluster also took for it; `single` groups have one host at most. A host in a
+    group that `hears` is set up again whenever another host comes to a group of the
+    same role: a controller that has to know its workers. `root` and `systemd` are what
+    the role needs on the host.
     """
 
     role: str
     needs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     single: bool = False
+    hears: bool = False
     root: bool = False
     systemd: bool = False
 
@@ -82,6 +86,23 @@ def check_companions(members: Mapping[str, Collection[str]]) -> None:
                 f"it can have one host only, not {', '.join(sorted(inside))}",
                 f"Leave one in {name}",
             )
+
+
+def hearing(
+    members: Mapping[str, Collection[str]], coming: Collection[str]
+) -> set[str]:
+    """Return the hosts that must hear of those that come, and are none of them."""
+    roles = {
+        GROUPS[name].role
+        for name, inside in members.items()
+        if name in GROUPS and not set(coming).isdisjoint(inside)
+    }
+    hearers = (
+        inside
+        for name, inside in members.items()
+        if name in GROUPS and GROUPS[name].hears and GROUPS[name].role in roles
+    )
+    return {host for inside in hearers for host in inside} - set(coming)
 
 
 def requirements(groups: Iterable[str]) -> Requirements:

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aioelasticluster.setup.base import SetupCluster, SetupHost
-from aioelasticluster.setup.catalogue import canonical
+from aioelasticluster.setup.catalogue import GROUPS, canonical
+
+#: The address at which the others reach a host, as a template for Ansible: the one we
+#: use if the host has it itself, else (behind NAT) that of its default route.
+ADDRESS = (
+    "{{ ansible_host"
+    " if ansible_host in (ansible_facts.all_ipv4_addresses | default([]))"
+    " + (ansible_facts.all_ipv6_addresses | default([]))"
+    " else ansible_facts.default_ipv4.address | default(ansible_host) }}"
+)
 
 
 def members(
@@ -26,14 +35,20 @@ def inventory(
     variables: Mapping[str, Any],
     kind_variables: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return the inventory, in the shape of Ansible's YAML inventories."""
+    """Return the inventory, in the shape of Ansible's YAML inventories.
+
+    Every group that our roles serve is there, if only without hosts.
+    """
     hosts = {
         host.name: {**kind_variables.get(host.kind, {}), **_reached(cluster, host)}
         for host in cluster.hosts
     }
+    inside: dict[str, list[str]] = {group: [] for group in GROUPS} | members(
+        groups, cluster.hosts
+    )
     children: dict[str, Any] = {
         group: {"hosts": {name: {} for name in names}}
-        for group, names in members(groups, cluster.hosts).items()
+        for group, names in inside.items()
     }
     everyone = {**variables, **_known_to_all(cluster)}
     return {"all": {"hosts": hosts, "vars": everyone, "children": children}}
@@ -57,6 +72,7 @@ def _reached(cluster: SetupCluster, host: SetupHost) -> dict[str, Any]:
 
 def _known_to_all(cluster: SetupCluster) -> dict[str, Any]:
     facts: dict[str, Any] = {
+        "aioec_address": ADDRESS,
         "aioec_cluster_id": cluster.id,
         "aioec_cluster_name": cluster.name,
         "aioec_root": cluster.capabilities.root,

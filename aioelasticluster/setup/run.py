@@ -45,7 +45,8 @@ class PlaybookRun:
     """What one run of ansible-playbook is to do.
 
     `variables` are extra variables that may be shown, `secrets` such as may not.
-    Only where it is `complete` must each target be reached by a play.
+    Only where it is `complete` must each target be reached by a play. One that
+    `gathers` does not rely on what is known of its targets from earlier runs.
     """
 
     cluster: SetupCluster
@@ -59,6 +60,7 @@ class PlaybookRun:
     arguments: tuple[str, ...] = ()
     any_errors_fatal: bool = False
     complete: bool = True
+    gathers: bool = True
     mitogen: bool = False
     timeout: float | None = None
 
@@ -105,7 +107,8 @@ class PlaybookRun:
 
     def _write(self, folder: RunFolder) -> None:
         self.kept.forget_dead_runs()
-        self.kept.forget_facts(self.targets)
+        if self.gathers:
+            self.kept.forget_facts(self.targets)
         folder.make()
         facts = elasticluster_facts(self.cluster, str(folder.done))
         variables = {

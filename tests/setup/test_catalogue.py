@@ -4,7 +4,11 @@ import pytest
 
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.setup.ansible import AnsibleSetupProvider
-from aioelasticluster.setup.catalogue import GROUPS, check_companions, check_known
+from aioelasticluster.setup.catalogue import (
+    GROUPS,
+    check_companions,
+    check_known,
+)
 from aioelasticluster.setup.environment import PLAYBOOKS
 
 DASK = {"frontend": "dask_scheduler", "compute": ["dask_worker"]}
