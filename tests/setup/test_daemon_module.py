@@ -17,7 +17,7 @@ import pytest
 from aioelasticluster._aio.processes import sweep
 from aioelasticluster.setup.environment import PLAYBOOKS
 
-MODULE = PLAYBOOKS / "roles" / "dask" / "library" / "aioec_daemon.py"
+MODULE = PLAYBOOKS / "roles" / "python_service" / "library" / "aioec_daemon.py"
 
 #: Writes its argument into the ready file and stays.
 SERVER = (

@@ -148,7 +148,7 @@ async def test_without_wheels_and_without_an_index_it_says_who_could_not_fetch_t
     )
     report = await provider.setup(rig.cluster)
     first, second = report.hosts["frontend001"], report.hosts["compute001"]
-    assert first.failed_task == "dask : Fetch the wheels"
+    assert first.failed_task == "python_service : Fetch the wheels"
     assert "No matching distribution" in first.message
     assert second.message == (
         "there are no wheels, for frontend001 could not fetch them"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,12 @@ async def main(patience: float, name: str, folder: Path) -> str:
 
 def runs(folder: Path) -> bool:
     """Tell whether the process that was started still exists."""
+    known = json.loads((folder / "worker.json").read_text())
+    if unit := known.get("unit"):
+        asked = ["systemctl", "is-active", "--quiet", unit]
+        return subprocess.run(asked, check=False).returncode == 0
     try:
-        os.kill(json.loads((folder / "worker.json").read_text())["pid"], 0)
+        os.kill(known["pid"], 0)
     except ProcessLookupError:
         return False
     return True

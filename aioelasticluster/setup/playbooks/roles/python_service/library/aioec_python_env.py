@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import pwd
 import shutil
 import subprocess
 import sys
@@ -22,22 +23,24 @@ DOCUMENTATION = """
 module: aioec_python_env
 short_description: a Python environment from an archive of wheels
 description:
-  - Without O(wheels) it only tells whether the environment is as wanted, and makes
-    the folder that it is to be in.
-  - With O(wheels) it builds the environment anew. The host needs neither pip nor
-    the network, for pip comes as one of the wheels.
+  - Without O(wheels) it only tells whether the environment is as wanted.
+  - With O(wheels) it builds the environment anew, in a folder that nobody else can
+    look into, unless it has an O(owner). The host needs neither pip nor the network,
+    for pip comes as one of the wheels.
   - With O(launcher) it writes a script that runs the environment's Python.
 options:
   path: {type: path, required: true, description: Where the environment is.}
   requirements: {type: list, elements: str, required: true, description: What is in it.}
   wheels: {type: path, description: A zip file with all the wheels. It is removed.}
+  owner: {type: str, default: "", description: Whose it is to be; ours by default.}
   launcher: {type: path, description: A script to write, which runs its Python.}
   variables: {type: dict, default: {}, description: What the launcher exports.}
 """
 
 RETURN = """
 installed: {type: bool, description: Whether the environment is as wanted.}
-folder: {type: path, description: The folder that the environment is in.}
+path: {type: path, description: Where the environment is, without `~`.}
+folder: {type: path, description: The folder that it is in.}
 key: {type: str, description: Hosts with equal keys can use each other's wheels.}
 address: {type: str, description: The host's own address, as its SSH server knows it.}
 """
@@ -50,6 +53,7 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "requirements": {"type": "list", "elements": "str", "required": True},
             "wheels": {"type": "path"},
+            "owner": {"type": "str", "default": ""},
             "launcher": {"type": "path"},
             "variables": {"type": "dict", "default": {}},
         }
@@ -58,19 +62,22 @@ def main() -> None:
     key, changed = key_of(requirements), False
     if module.params["wheels"]:
         try:
+            make_folder(os.path.dirname(path), module.params["owner"])
             install(path, requirements, module.params["wheels"], key)
+            give(path, module.params["owner"])
         except subprocess.CalledProcessError as fault:
             module.fail_json(msg=f"pip could not install: {fault.output.strip()}")
+        except LookupError as fault:
+            module.fail_json(msg=f"owner: {fault}")
         changed = True
     elif module.params["launcher"]:
         launcher, variables = module.params["launcher"], module.params["variables"]
         changed = launch_by(launcher, python_of(path), variables)
-    else:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     address = (os.environ.get("SSH_CONNECTION", "").split() + [""] * 3)[2]
     module.exit_json(
         changed=changed,
         installed=is_installed(path, key),
+        path=path,
         folder=os.path.dirname(path),
         key=key,
         address=address,
@@ -97,6 +104,23 @@ def is_installed(path: str, key: str) -> bool:
 def python_of(path: str) -> str:
     """Return the environment's interpreter."""
     return os.path.join(path, "bin", "python")
+
+
+def make_folder(folder: str, owner: str) -> None:
+    """Make the folder: ours alone, or the owner's with everybody looking in."""
+    os.makedirs(folder, mode=0o755 if owner else 0o700, exist_ok=True)
+    if owner:
+        shutil.chown(folder, owner)
+
+
+def give(path: str, owner: str) -> None:
+    """Give the environment to its owner, so that modules are compiled only once."""
+    if not owner:
+        return
+    account = pwd.getpwnam(owner)
+    for folder, _, names in os.walk(path):
+        for name in [folder, *(os.path.join(folder, name) for name in names)]:
+            os.chown(name, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def install(path: str, requirements: list[str], wheels: str, key: str) -> None:
