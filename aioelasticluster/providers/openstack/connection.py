@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self, cast
 
 import openstack
 from keystoneauth1.session import TCPKeepAliveAdapter
@@ -41,6 +42,8 @@ class Calls:
         self._in_thread = Blocking(width=WIDTH, patience=2 * READ_TIMEOUT)
         self._making = threading.Lock()
         self._made: Connection | None = None
+        self._counting = threading.Lock()
+        self._users = 0
         self._budget = RetryBudget()
 
     async def identity(self) -> str:
@@ -130,11 +133,19 @@ class Calls:
                 self._made = made
             return self._made
 
-    def hang_up(self) -> None:
-        """Close the sockets."""
-        if self._made is not None:
-            self._made.session.session.close()
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Self]:
+        """Keep sockets for the block; the last of all loops' blocks closes them."""
+        with self._counting:
+            self._users += 1
+        try:
+            yield self
+        finally:
+            await self._in_thread(self._leave)
 
-    async def close(self) -> None:
-        """Close the sockets, in a thread."""
-        await self._in_thread(self.hang_up)
+    def _leave(self) -> None:
+        with self._counting:
+            self._users -= 1
+            last = not self._users
+        if last and self._made is not None:
+            self._made.session.session.close()

@@ -22,6 +22,9 @@ from aioelasticluster.providers.openstack.options import (
 )
 from aioelasticluster.providers.options import MADE_GROUP, Place, fitting, resource
 
+#: Where Nova looks for the server group.
+_HINTS = "os:scheduler_hints"
+
 
 def servers(order: LaunchOrder) -> dict[str, Any]:
     """Return the body of an order's request, tagged from the first moment.
@@ -57,10 +60,22 @@ def servers(order: LaunchOrder) -> dict[str, Any]:
     if options.config_drive:
         body["config_drive"] = True
     request: dict[str, Any] = {"server": body}
-    if options.server_group != NO_GROUP:
-        group = found[resource("server-group", options.server_group)]
-        request["os:scheduler_hints"] = {"group": group}
+    if options.group != NO_GROUP and (
+        group := found[resource("server-group", options.group)]
+    ):
+        request[_HINTS] = {"group": group}
     return request
+
+
+def without_group(order: LaunchOrder, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a request that takes no place in the server group; None: it must have one.
+
+    Nova admits few members to a group (10 by default). Nodes whose user did not ask to
+    be kept apart are launched beside a full one.
+    """
+    if OpenStackOptions.of(order.spec).server_group or _HINTS not in request:
+        return None
+    return {key: part for key, part in request.items() if key != _HINTS}
 
 
 def _networks(order: LaunchOrder, options: OpenStackOptions) -> list[dict[str, str]]:

@@ -16,6 +16,9 @@ USER_DATA_LIMIT = 65535
 POLICIES = ("soft-anti-affinity", "anti-affinity", "soft-affinity", "affinity")
 NO_GROUP = "none"
 
+#: What is asked for where nothing is said, as far as the quota for groups goes.
+SPREAD = "soft-anti-affinity"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenStackOptions:
@@ -38,8 +41,9 @@ class OpenStackOptions:
     #: Where floating addresses come from, by id or name; else the external network.
     floating_network_id: str = ""
     #: How nodes are spread over hosts: a policy, the id or name of a server group of
-    #: the user's own, or `none`.
-    server_group: str = "soft-anti-affinity"
+    #: the user's own, or `none`. Where nothing is said they are softly kept apart, and
+    #: only as far as the quotas of server groups and their members allow.
+    server_group: str = ""
     #: Boot from a new volume of so many GiB, of this type; deleted with the node.
     boot_disk_size: int = 0
     boot_disk_type: str = ""
@@ -61,9 +65,14 @@ class OpenStackOptions:
         return places(self.zones, self.flavors)
 
     @property
+    def group(self) -> str:
+        """The server group: a policy, an id or name, or `none`."""
+        return self.server_group or SPREAD
+
+    @property
     def policy(self) -> str:
         """The policy of a server group that is made, "" where none is."""
-        return self.server_group if self.server_group in POLICIES else ""
+        return self.group if self.group in POLICIES else ""
 
     def _check(self) -> None:
         if self.boot_disk_type and not self.boot_disk_size:

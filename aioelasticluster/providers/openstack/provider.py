@@ -7,7 +7,6 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
-    Iterable,
     Mapping,
     Sequence,
 )
@@ -24,6 +23,7 @@ from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import Shared
 from aioelasticluster._aio.tasks import each
+from aioelasticluster._log import log
 from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
@@ -48,7 +48,7 @@ from aioelasticluster.providers.base import (
 from aioelasticluster.providers.host_keys import host_keys_in
 from aioelasticluster.providers.openstack.acting import act, write_metadata
 from aioelasticluster.providers.openstack.addresses import with_floating_address
-from aioelasticluster.providers.openstack.launching import servers
+from aioelasticluster.providers.openstack.launching import servers, without_group
 from aioelasticluster.providers.openstack.listing import Server, listed
 from aioelasticluster.providers.openstack.naming import OURS, cluster_tag, token_tag
 from aioelasticluster.providers.openstack.options import (
@@ -159,7 +159,7 @@ class OpenStackCloudProvider(AbstractCloudProvider):
             "request_floating_ip": request_floating_ip,
             "server_group": server_group,
         }
-        self._made: dict[str, frozenset[str]] = {}
+        self._made: dict[str, set[str]] = {}
         self._kept: Calls | None = None
         self._calls = Shared(self._calling)
         self._addressing = LoopLocal(anyio.Lock)
@@ -211,13 +211,18 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         specs = [self._complete(spec) for spec in preparation.specs]
         async with self._calls() as calls:
             found = await Preparing(calls, replace(preparation, specs=specs))()
-        self._learn(preparation.cluster_id, found["made"].split(","))
+        made = self._made.setdefault(preparation.cluster_id, set())
+        made.update(found["made"].split(","))
         return found
 
     async def cleanup(self, cluster_id: str) -> None:
-        """Delete the cluster's key pair, server groups, groups and addresses."""
+        """Delete the cluster's key pair, server groups, groups and addresses.
+
+        Only who has prepared it, and heard of what others did, knows what need not be
+        looked for.
+        """
         async with self._calls() as calls:
-            kinds = self._made.get(cluster_id, frozenset({GROUPS, FLOATING}))
+            kinds = self._made.get(cluster_id, {GROUPS, FLOATING})
             await remove_made(calls, cluster_id, kinds=kinds)
         self._made.pop(cluster_id, None)
 
@@ -230,17 +235,13 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         order = replace(order, spec=self._complete(order.spec))
         async with self._calls() as calls:
             try:
-                answer = await calls.once(
-                    "compute", "POST", "/servers", json=servers(order)
-                )
+                answer = await _accepted(calls, order)
             except TransientError as error:
                 if error.code.startswith("5") and error.code != "503":
                     raise UnknownOutcomeError(str(error)) from error
                 raise
             except CapacityError as error:
                 raise placed(error, order) from error.__cause__
-            except QuotaError as error:
-                raise _with_remedy(error) from error.__cause__
             try:
                 found = await _made_of(calls, order, answer["server"]["id"])
             except ProviderError as error:  # Nova has accepted it, whatever comes now
@@ -259,14 +260,9 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         async with self._calls() as calls:
             found = await listed(calls, tag)
         for server in found:
-            if server.tags is not None:
-                self._learn(server.tags.cluster_id, server.made)
+            if server.tags is not None and server.tags.cluster_id in self._made:
+                self._made[server.tags.cluster_id] |= server.made
         return [server for server in found if server.tags is not None]
-
-    def _learn(self, cluster_id: str, made: Iterable[str]) -> None:
-        """Keep in mind what is known to be made for a cluster."""
-        known = self._made.get(cluster_id, frozenset())
-        self._made[cluster_id] = known | frozenset(made)
 
     async def describe(
         self, cluster_id: str, awaited: Collection[str]
@@ -353,16 +349,30 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         if self._kept is None:
             make = await _in_thread(_load_calls)
             self._kept = make(self._target)
-        try:
-            yield self._kept
-        finally:
-            await self._kept.close()
+        async with self._kept.connected() as calls:
+            yield calls
 
 
 def _load_calls() -> Callable[[Target], Calls]:
     from aioelasticluster.providers.openstack.connection import Calls
 
     return Calls
+
+
+async def _accepted(calls: Calls, order: LaunchOrder) -> Mapping[str, Any]:
+    """Send an order to Nova, once more where only the server group had no room for it.
+
+    What Nova refuses for a quota it has not begun.
+    """
+    request = servers(order)
+    try:
+        return await calls.once("compute", "POST", "/servers", json=request)
+    except QuotaError as error:
+        ungrouped = without_group(order, request)
+        if ungrouped is None or "servers in group" not in error.message:
+            raise
+        log.warning("nodes are not all kept apart: %s", error)
+    return await calls.once("compute", "POST", "/servers", json=ungrouped)
 
 
 async def _made_of(calls: Calls, order: LaunchOrder, first: str) -> list[Server]:
@@ -384,10 +394,3 @@ async def _made_of(calls: Calls, order: LaunchOrder, first: str) -> list[Server]
 
 def _has(servers: Sequence[Server], id: str) -> bool:
     return any(server.id == id for server in servers)
-
-
-def _with_remedy(error: QuotaError) -> QuotaError:
-    """Say what to do about the quota that the library's own default meets."""
-    if "server group" in error.message:
-        error.message += ": give server_group='none', or have the quota raised"
-    return error

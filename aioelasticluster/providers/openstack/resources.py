@@ -9,7 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aioelasticluster._aio.tasks import together
-from aioelasticluster.errors import InvalidRequestError, UnauthorizedError
+from aioelasticluster._log import log
+from aioelasticluster.errors import (
+    InvalidRequestError,
+    QuotaError,
+    UnauthorizedError,
+)
 from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.openstack.naming import made_for, made_name
 from aioelasticluster.providers.openstack.options import NO_GROUP, OpenStackOptions
@@ -75,11 +80,11 @@ class Preparing:
         for text, networks in admitted(self._wishes).items():
             id = await self._provide_group(text, networks)
             self.found[resource(MADE_GROUP, text)] = id
-        for _, options in self._wishes:
-            if policy := options.policy:
-                key = resource("server-group", policy)
-                if key not in self.found:
-                    self.found[key] = await self._make_server_group(policy)
+        policies = {options.policy for _, options in self._wishes} - {""}
+        for policy in sorted(policies):
+            key = resource("server-group", policy)
+            if key not in self.found:
+                self.found[key] = await self._provide_server_group(policy)
 
     # What nodes are made of
 
@@ -222,7 +227,7 @@ class Preparing:
     # Server groups
 
     async def _look_up_server_groups(self) -> None:
-        wanted = {options.server_group for _, options in self._wishes} - {NO_GROUP}
+        wanted = {options.group for _, options in self._wishes} - {NO_GROUP}
         if not wanted:
             return
         answer = await self._calls.get("compute", "/os-server-groups")
@@ -237,6 +242,16 @@ class Preparing:
             self.found[resource("server-group", text)] = _only(
                 "server_group", text, groups
             )
+
+    async def _provide_server_group(self, policy: str) -> str:
+        """Make the group; return its id, "" if the quota has no room and no need."""
+        try:
+            return await self._make_server_group(policy)
+        except QuotaError as error:
+            if any(options.server_group == policy for _, options in self._wishes):
+                raise
+            log.warning("nodes are not kept apart: %s", error)
+            return ""
 
     async def _make_server_group(self, policy: str) -> str:
         group = {

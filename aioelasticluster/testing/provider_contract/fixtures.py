@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import anyio
 import pytest
 
+from aioelasticluster.errors import CapacityError, ProviderError
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import (
@@ -47,6 +48,9 @@ class ProviderFixtures(ABC):
 
     #: Longest time (seconds) that an instance may take to run, or to vanish.
     patience: ClassVar[float] = 60.0
+
+    #: What a cloud that was made small refuses with: it may be made so by a quota.
+    no_room: ClassVar[type[ProviderError]] = CapacityError
 
     @abstractmethod
     def make(self, folder: Path) -> AbstractCloudProvider:

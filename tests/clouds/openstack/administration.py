@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -72,14 +73,17 @@ class Administration:
         """Return the id of a user's project."""
         return next(ident for ident, found in self.projects.items() if found == name)
 
-    def servers(self, *, deleted: bool) -> list[Facts]:
-        """Return all projects' servers as nova tells of them, living or deleted."""
-        answer = self._ask(
-            *("compute", "GET", "/servers/detail"),
-            all_tenants="1",
-            deleted=str(deleted),
-            limit="1000",
-        )
+    def servers(self, *, deleted_since: datetime | None = None) -> list[Facts]:
+        """Return all projects' servers as nova tells of them: living, or deleted ones.
+
+        Nova remembers all that it ever deleted, and takes its time to tell of them:
+        so it is only asked for those of late.
+        """
+        query = {"all_tenants": "1", "limit": "1000"}
+        if deleted_since is not None:
+            query["deleted"] = "True"
+            query["changes-since"] = deleted_since.isoformat()
+        answer = self._ask("compute", "GET", "/servers/detail", **query)
         return list(answer["servers"])
 
     def delete_server(self, ident: str) -> None:

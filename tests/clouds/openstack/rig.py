@@ -8,6 +8,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class OpenStackRig:
         self._cloud = Administration(self.admin["auth"], self.users)
         self._read: dict[Path, int] = {}
         self._forgotten: set[str] = set()
+        self._emptied = datetime.now(UTC)
         self._limited: set[str] = set()
 
     def credentials(self, user: str = "demo") -> Facts:
@@ -133,16 +135,19 @@ class OpenStackRig:
         Each is a dict: id, name, status, project, created, deleted (bool), host,
         addresses, key, tags, metadata, fault (a message or ""), user_data (bytes).
         """
-        found: dict[str, Facts] = {}  # what is deleted in between is in both lists
-        for deleted in (False, True):
-            for one in self._cloud.servers(deleted=deleted):
-                found[one["id"]] = self._server(one, deleted)
+        living, gone = self._cloud.servers(), self._deleted()
+        # What is deleted in between is in both lists.
+        found = {one["id"]: self._server(one, False) for one in living}
+        found |= {one["id"]: self._server(one, True) for one in gone}
         return [
             one
             for one in found.values()
             if one["id"] not in self._forgotten
             and (not statuses or one["status"] in statuses)
         ]
+
+    def _deleted(self) -> list[Facts]:
+        return self._cloud.servers(deleted_since=self._emptied)
 
     def _server(self, one: Facts, deleted: bool) -> Facts:
         project = one["tenant_id"]
@@ -202,13 +207,16 @@ class OpenStackRig:
                 self._cloud.delete(kind, one)
         while self._limited:
             self._cloud.forget_quota(self._limited.pop())
-        self._forgotten |= {one["id"] for one in self._cloud.servers(deleted=True)}
+        # Nova's clock has whole seconds, and what is deleted changes a last time soon.
+        emptied = datetime.now(UTC) - timedelta(seconds=5)
+        self._forgotten |= {one["id"] for one in self._deleted()}
+        self._emptied = emptied
         self.forget_requests()
 
     def _delete_servers(self) -> None:
         deadline = time.monotonic() + _PATIENCE
         asked: set[str] = set()
-        while left := {one["id"] for one in self._cloud.servers(deleted=False)}:
+        while left := {one["id"] for one in self._cloud.servers()}:
             for ident in left - asked:
                 self._cloud.delete_server(ident)
             asked |= left

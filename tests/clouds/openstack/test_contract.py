@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aioelasticluster import NodeSpec, OpenStackCloudProvider
+from aioelasticluster import NodeSpec, OpenStackCloudProvider, QuotaError
 from aioelasticluster.providers.base import AbstractCloudProvider
 from aioelasticluster.testing.provider_contract import ProviderContract
 from tests.clouds.openstack.rig import OpenStackRig
@@ -24,6 +24,7 @@ class TestOnTheServices(ProviderContract):
         security_group="default",
     )
     secrets = ("password",)
+    no_room = QuotaError  # its hosts have room for more than can be tried
 
     @pytest.fixture(autouse=True)
     def on_rig(self, rig: OpenStackRig) -> None:
@@ -35,6 +36,10 @@ class TestOnTheServices(ProviderContract):
         provider.settle_window = 0.2
         provider.poll_pauses = provider.end_pauses = (0.2, 0.5)
         return provider
+
+    def make_small(self, folder: Path, room: int) -> OpenStackCloudProvider:
+        self.rig.set_quota("demo", instances=room)
+        return self.make(folder)
 
     def rebuild(self, provider: AbstractCloudProvider) -> OpenStackCloudProvider:
         password = self.rig.demo["auth"]["password"]

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import anyio
 import pytest
 
 from aioelasticluster.model.records import OrderState
-from tests.clouds.ec2.clusters import new_key
-from tests.clouds.openstack.clusters import access, alive
-from tests.clouds.openstack.program import EVERYTHING
+from aioelasticluster.providers.base import Preparation
+from tests.clouds.ec2.clusters import KEY_NAME, new_key
+from tests.clouds.openstack.clusters import access, alive, made
+from tests.clouds.openstack.program import EVERYTHING, quick_provider
 from tests.clouds.openstack.proxy import FaultProxy
 from tests.clouds.openstack.rig import OpenStackRig
 from tests.clouds.openstack.scene import OpenStackScene
@@ -121,6 +123,29 @@ async def test_what_was_made_for_a_launch_that_never_was_is_found_by_the_stop(
     await scene.struck("start", "after prepare 1")
     assert alive(scene.rig) == set()
     assert len(scene.rig.resources()["demo"]) == 3
+    await stopped(scene)
+
+
+async def test_what_was_made_for_more_nodes_that_never_were_is_found_by_the_stop(
+    scene: OpenStackScene,
+) -> None:
+    scene.computes = 1
+    cluster = scene.cluster()
+    await cluster.start()
+    (node,) = cluster.get_all_nodes()
+    options = {"ssh_from": ["127.0.0.0/8"]}
+    more = replace(node.record.spec, kind="more", options=options)
+    async with quick_provider(access(scene.rig)) as somebody:  # who ends right then
+        await somebody.prepare(
+            Preparation(
+                cluster_id=cluster.id,
+                cluster=cluster.name,
+                key_name=KEY_NAME,
+                public_key=(scene.folder / "id.pub").read_text(),
+                specs=[more],
+            )
+        )
+    assert "security_groups" in made(scene.rig)
     await stopped(scene)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import openstack
 import pytest
 import yaml
+from keystoneauth1.access.access import AccessInfo
 
 from aioelasticluster import MemRepository, OpenStackCloudProvider
 from aioelasticluster.errors import (
@@ -28,7 +31,9 @@ from tests.clouds.openstack.clusters import (
     provider_for,
     quick,
     quicken,
+    unrecorded,
 )
+from tests.clouds.openstack.hasty import hasty_keystone
 from tests.clouds.openstack.rig import OpenStackRig
 from tests.clouds.openstack.sharing import MARKS
 from tests.clouds.openstack.user import user
@@ -111,11 +116,19 @@ async def test_the_same_cloud_is_known_however_its_address_is_written(
 
 
 @contextmanager
-def application_credential(rig: OpenStackRig) -> Iterator[dict[str, Any]]:
-    """Give a program of a user's a way in of its own, for the block."""
+def application_credential(
+    rig: OpenStackRig, lifetime: float = 600.0
+) -> Iterator[dict[str, Any]]:
+    """Give a program of a user's a way in of its own, for the block.
+
+    By itself it ends after `lifetime` seconds.
+    """
+    end = datetime.now(UTC) + timedelta(seconds=lifetime)
     with user(rig) as demo:
         identity, owner = demo.sdk.identity, demo.sdk.current_user_id
-        found = identity.create_application_credential(owner, "program")
+        found = identity.create_application_credential(
+            owner, "program", expires_at=end.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        )
         try:
             yield {
                 "auth_url": rig.auth_url,
@@ -249,6 +262,66 @@ async def test_a_token_that_is_withdrawn_is_replaced_by_means_of_the_password(
     assert 401 in {one["status"] for one in rig.requests()}
     await cluster.stop()
     assert (alive(rig), made(rig)) == (set(), {})
+
+
+async def test_tokens_that_expire_midway_are_replaced_when_nova_refuses_them(
+    rig: OpenStackRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifetime = 2
+    # As on a machine whose clock is late: else they are replaced in good time.
+    monkeypatch.setattr(AccessInfo, "will_expire_soon", lambda *_: False)
+    with hasty_keystone(rig, lifetime) as url:
+        provider = quick(OpenStackCloudProvider(**{**access(rig), "auth_url": url}))
+        for step in ("launch", "terminate"):
+            monkeypatch.setattr(provider, step, late(provider, step, lifetime + 1))
+        cluster = cluster_on(provider, tmp_path, 2)
+        assert (await cluster.start()).ok
+        assert await unrecorded(rig, cluster.repository) == set()
+        await cluster.stop()
+
+    refused = {
+        (one["method"], one["path"].rpartition("/")[2] == "servers")
+        for one in rig.requests("nova")
+        if one["status"] == 401
+    }
+    assert ("POST", True) in refused
+    assert ("DELETE", False) in refused
+    assert len(rig.servers()) == 2
+    assert (alive(rig), made(rig)) == (set(), {})
+
+
+def late(
+    provider: OpenStackCloudProvider, step: str, seconds: float
+) -> Callable[..., Awaitable[Any]]:
+    """Return a step that takes its time before it does anything."""
+    do = getattr(provider, step)
+
+    async def done_late(*arguments: Any) -> Any:
+        await anyio.sleep(seconds)
+        return await do(*arguments)
+
+    return done_late
+
+
+async def test_a_credential_that_expires_midway_ends_the_start_and_loses_nothing(
+    rig: OpenStackRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = MemRepository()
+    with application_credential(rig, lifetime=5) as given:
+        provider = quick(OpenStackCloudProvider(**given))
+        monkeypatch.setattr(provider, "describe", late(provider, "describe", 6.0))
+        cluster = cluster_on(provider, tmp_path, 2, repository=repository)
+        with pytest.raises(UnauthorizedError):
+            await cluster.start()
+    assert len(alive(rig)) == 2
+    assert await unrecorded(rig, repository) == set()
+
+    again = await repository.get(
+        "demo", cloud_provider=provider_for(rig), setup_provider=RecordingSetup()
+    )
+    await again.stop()
+    assert (alive(rig), made(rig)) == (set(), {})
+    assert await repository.load_all() == []
 
 
 def withdraw(rig: OpenStackRig, token: str) -> None:

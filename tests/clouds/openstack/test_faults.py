@@ -172,7 +172,8 @@ async def test_a_quota_that_is_not_enough_leaves_nothing(
     ("limits", "wish"),
     [
         ({"key_pairs": 0}, {}),
-        ({"server_groups": 0}, {}),
+        ({"server_groups": 0}, {"server_group": "soft-anti-affinity"}),
+        ({"server_group_members": 1}, {"server_group": "soft-anti-affinity"}),
         ({"security_groups": 1}, {"security_group": "w", "ssh_from": "127.0.0.0/8"}),
         (
             {"security_group_rules": 5},
@@ -196,6 +197,27 @@ async def test_other_quotas_are_told_as_such(
         }.values()
     assert isinstance(error, QuotaError)
     assert "uota" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("limits", "groups"),
+    [
+        ({"server_group_members": 2}, 1),
+        pytest.param({"server_groups": 0}, 0, marks=pytest.mark.soak),
+    ],
+    ids=str,
+)
+async def test_nodes_that_need_not_be_apart_are_launched_where_groups_have_no_room(
+    rig: OpenStackRig, tmp_path: Path, limits: dict[str, int], groups: int
+) -> None:
+    rig.set_quota("demo", **limits)
+    cluster = cluster_on(provider_for(rig), tmp_path, 3)
+    report = await started(rig, cluster)
+
+    assert report.ok
+    assert len(made(rig).get("server_groups", ())) == groups
+    assert launches(rig) == [403, 202] if groups else [202]
+    await ended(rig, cluster)
 
 
 @pytest.mark.soak

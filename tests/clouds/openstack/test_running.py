@@ -56,7 +56,7 @@ def living(pids: dict[str, int]) -> set[str]:
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"
 
@@ -72,7 +72,9 @@ def test_nothing_is_left_of_a_run_that_is_killed(openstack_rig: OpenStackRig) ->
     assert living(dict(openstack_rig.pids)) == openstack_rig.pids.keys()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGKILL]
+)
 def test_no_service_outlives_its_supervisor(
     openstack_rig: OpenStackRig, number: signal.Signals
 ) -> None:

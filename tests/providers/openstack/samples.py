@@ -47,7 +47,7 @@ def order(*names: str, zone: str = "", **given: Any) -> LaunchOrder:
         resource("image", "debian-12"): "image-id",
         resource("group", "default,ssh"): "group-1,group-2",
         resource("networks", ",".join(options.network_ids)): ",".join(networks),
-        resource("server-group", options.server_group): "server-group-id",
+        resource("server-group", options.group): "server-group-id",
         resource("floating-network", options.floating_network_id): "outside-id",
     }
     for flavor in ("m1.large", *options.flavors):
