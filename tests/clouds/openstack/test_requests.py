@@ -1,6 +1,6 @@
 """How many requests a cluster takes, and how soon it is noticed that it is there.
 
-As shipped: no pause is shortened. How many seconds it takes, `benchmarks/openstack.py`
+As shipped: no pause is shortened. How many seconds it takes, `benchmarks/nova.py`
 tells.
 """
 
