@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from platformdirs import user_cache_path
 
+from aioelasticluster._log import log
 from aioelasticluster.errors import ConfigurationError, SetupError
 from aioelasticluster.model.capabilities import Requirements
 from aioelasticluster.model.reports import SetupReport
@@ -133,6 +134,8 @@ class AnsibleSetupProvider(AbstractSetupProvider):
                     "playbook", path, "there is no such file", "Give a playbook's path"
                 )
         _check_tools(mitogen=self._mitogen)
+        if PACKAGED in self._playbooks:
+            self._warn_of_ignored()
         needed = every if PACKAGED in self._playbooks else []
         return catalogue.requirements(needed)
 
@@ -145,6 +148,12 @@ class AnsibleSetupProvider(AbstractSetupProvider):
                     f"nothing is said about the nodes of kind {kind!r}",
                     f"Add {kind!r} with its Ansible groups, or with none: []",
                 )
+
+    def _warn_of_ignored(self) -> None:
+        given = [self._variables, self._secrets, *self._kind_variables.values()]
+        for name, reason in catalogue.IGNORED.items():
+            if any(name in variables for variables in given):
+                log.warning("variable %s is ignored: %s", name, reason)
 
     @property
     def _own_playbooks(self) -> list[str]:

@@ -36,6 +36,34 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
     {
         "dask_scheduler": Group(role="dask", single=True),
         "dask_worker": Group(role="dask", needs=("dask_scheduler",)),
+        "slurm_master": Group(
+            role="slurm",
+            single=True,
+            hears=True,
+            root=True,
+            systemd=True,
+        ),
+        "slurm_worker": Group(
+            role="slurm", needs=("slurm_master",), root=True, systemd=True
+        ),
+        "slurm_submit": Group(
+            role="slurm",
+            needs=("slurm_master",),
+            aliases=("slurm_client",),
+            hears=True,
+            root=True,
+            systemd=True,
+        ),
+    }
+)
+
+#: Variables of ElastiCluster's that nothing here reads any more, and why.
+IGNORED: Mapping[str, str] = MappingProxyType(
+    {
+        "slurm_version": "the version is the one that the nodes' system packages",
+        "SLURM_MASTER_HOST": "it is the host in slurm_master",
+        "SLURM_MASTER_ADDR": "it is that of the host in slurm_master",
+        "SLURM_ACCOUNTING_HOST": "accounts are kept on the host in slurm_master",
     }
 )
 

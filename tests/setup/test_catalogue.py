@@ -8,6 +8,7 @@ from aioelasticluster.setup.catalogue import (
     GROUPS,
     check_companions,
     check_known,
+    hearing,
 )
 from aioelasticluster.setup.environment import PLAYBOOKS
 
@@ -39,3 +40,26 @@ def test_a_worker_needs_a_scheduler_and_no_more_than_one() -> None:
     with pytest.raises(ConfigurationError, match="one host only"):
         check_companions({"dask_scheduler": ["a001", "b001"], "dask_worker": ["c001"]})
     check_companions({"dask_scheduler": ["a001"], "others": ["b001"]})
+
+
+def test_slurm_needs_hosts_with_root_and_systemd() -> None:
+    groups = {
+        "frontend": "slurm_master",
+        "login": "slurm_client",
+        "compute": "slurm_worker",
+    }
+    needed = AnsibleSetupProvider(groups).check([*groups])
+    assert needed.root == needed.systemd
+    assert needed.root == "group slurm_master, group slurm_submit, group slurm_worker"
+
+
+def test_a_new_worker_is_heard_of_where_slurm_keeps_its_nodes() -> None:
+    members = {
+        "slurm_master": ["frontend001"],
+        "slurm_submit": ["login001"],
+        "slurm_worker": ["compute001", "compute002"],
+        "dask_scheduler": ["frontend002"],
+    }
+    assert hearing(members, ["compute002"]) == {"frontend001", "login001"}
+    assert hearing(members, ["frontend002"]) == set()
+    assert hearing(members, ["frontend001", "compute002"]) == {"login001"}

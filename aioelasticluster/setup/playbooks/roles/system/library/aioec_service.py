@@ -24,6 +24,10 @@ options:
     elements: path
     default: []
     description: Files that it reads when it starts.
+  overrides:
+    type: str
+    default: ""
+    description: Text of a drop-in file for its unit, which is written if it differs.
   ports:
     type: list
     elements: int
@@ -48,6 +52,9 @@ PROPERTIES = (
 #: States of a unit file that can be enabled, and is not.
 DISABLED = ("disabled", "enabled-runtime", "linked")
 
+#: Where a unit's drop-in file goes.
+DROP_IN = "/etc/systemd/system/{}.service.d/aioelasticluster.conf"
+
 #: How many lines of the journal tell why a service fails.
 LAST_WORDS = 15
 
@@ -58,13 +65,15 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "config": {"type": "list", "elements": "path", "default": []},
+            "overrides": {"type": "str", "default": ""},
             "ports": {"type": "list", "elements": "int", "default": []},
             "stays": {"type": "float", "default": 1.0},
             "timeout": {"type": "int", "default": 60},
         }
     )
     service = Service(module)
-    changed = service.enable()
+    changed = service.override()
+    changed = service.enable() or changed
     action = service.wanted_action()
     if action:
         service.act(action)
@@ -78,9 +87,16 @@ class Service:
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.wanted = module, module.params
         self.name = self.wanted["name"]
+        self.state: dict[str, str] = {}
+
+    def override(self) -> bool:
+        """Write the drop-in file of the unit; return whether that is new."""
+        text = self.wanted["overrides"]
+        changed = bool(text) and written(DROP_IN.format(self.name), text)
         self.state = self.look()
         if self.state["LoadState"] != "loaded":
-            module.fail_json(msg=f"{self.name}: {self.state['LoadState']}")
+            self.module.fail_json(msg=f"{self.name}: {self.state['LoadState']}")
+        return changed
 
     def systemctl(self, *words: str) -> str:
         """Run systemctl; fail with its words, and the service's, if it does."""
@@ -125,7 +141,7 @@ class Service:
 
     def act(self, action: str) -> None:
         """Start or restart it; earlier failures do not count against it."""
-        self.systemctl("reset-failed", self.name)
+        self.module.run_command(["systemctl", "reset-failed", self.name])
         self.systemctl(action, self.name)
 
     def wait(self, stays: float) -> None:
@@ -151,6 +167,20 @@ class Service:
         command = ["journalctl", *words, "--unit", self.name]
         _, journal, _ = self.module.run_command(command)
         self.module.fail_json(msg=f"{self.name}: {reason}\n{journal}".strip())
+
+
+def written(path: str, text: str) -> bool:
+    """Write a file in one step, unless it is there; return whether it is new."""
+    try:
+        with open(path) as file:
+            if file.read() == text:
+                return False
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.new", "w") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
+    return True
 
 
 def started_at(state: dict[str, str]) -> float:
