@@ -36,6 +36,8 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
     {
         "dask_scheduler": Group(role="dask", single=True),
         "dask_worker": Group(role="dask", needs=("dask_scheduler",)),
+        "ray_head": Group(role="ray", single=True),
+        "ray_worker": Group(role="ray", needs=("ray_head",)),
         "slurm_master": Group(
             role="slurm",
             single=True,

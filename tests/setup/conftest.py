@@ -104,6 +104,12 @@ def _write_key(path: Path, passphrase: str | None = None) -> str:
     return key.export_public_key().decode().strip()
 
 
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder: wheels are fetched once for all tests, as for a user."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def make_rig(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -48,12 +48,6 @@ print(client.get_dataset("kept").result(), *sorted(names))
 """
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wheels are fetched once for all tests, as they are for a user."""
-    return tmp_path_factory.mktemp("cache")
-
-
 class DaskRig:
     """Hosts with Dask, and what can be asked of them."""
 
@@ -90,10 +84,10 @@ def home_untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("home_untouched")
 async def test_dask_works_grows_offline_and_shrinks_without_losing_results(
-    make_rig: Callable[..., Rig], cache: Path
+    make_rig: Callable[..., Rig], wheels: Path
 ) -> None:
     rig = make_rig(["frontend001", "compute001", "compute002"])
-    dask, everyone = DaskRig(rig, cache), rig.cluster
+    dask, everyone = DaskRig(rig, wheels), rig.cluster
     first = replace(everyone, hosts=everyone.hosts[:2])
 
     report = await dask.provider().setup(first)
@@ -120,10 +114,10 @@ async def test_dask_works_grows_offline_and_shrinks_without_losing_results(
 
 
 async def test_a_worker_that_does_not_come_up_is_blamed_at_once_with_its_log(
-    make_rig: Callable[..., Rig], cache: Path
+    make_rig: Callable[..., Rig], wheels: Path
 ) -> None:
     rig = make_rig(["frontend001", "compute001"])
-    dask = DaskRig(rig, cache)
+    dask = DaskRig(rig, wheels)
     wrong = dask.provider(kind_variables={"compute": {"dask_worker_nthreads": "many"}})
     report = await wrong.setup(rig.cluster)
     assert report.failed == ("compute001",)

@@ -42,7 +42,6 @@ installed: {type: bool, description: Whether the environment is as wanted.}
 path: {type: path, description: Where the environment is, without `~`.}
 folder: {type: path, description: The folder that it is in.}
 key: {type: str, description: Hosts with equal keys can use each other's wheels.}
-address: {type: str, description: The host's own address, as its SSH server knows it.}
 """
 
 
@@ -73,14 +72,12 @@ def main() -> None:
     elif module.params["launcher"]:
         launcher, variables = module.params["launcher"], module.params["variables"]
         changed = launch_by(launcher, python_of(path), variables)
-    address = (os.environ.get("SSH_CONNECTION", "").split() + [""] * 3)[2]
     module.exit_json(
         changed=changed,
         installed=is_installed(path, key),
         path=path,
         folder=os.path.dirname(path),
         key=key,
-        address=address,
     )
 
 
