@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from aioelasticluster.providers.base import (
         AbstractCloudProvider as AbstractCloudProvider,
     )
+    from aioelasticluster.providers.containers import (
+        ContainerCloudProvider as ContainerCloudProvider,
+    )
     from aioelasticluster.providers.ec2 import BotoCloudProvider as BotoCloudProvider
     from aioelasticluster.providers.google import (
         GoogleCloudProvider as GoogleCloudProvider,
@@ -66,6 +69,7 @@ _HOMES = {
     "BotoCloudProvider": "providers.ec2",
     "Cluster": "cluster",
     "ClusterState": "model.states",
+    "ContainerCloudProvider": "providers.containers",
     "FaultPlan": "providers.faults",
     "GoogleCloudProvider": "providers.google",
     "HostReport": "model.reports",

@@ -15,6 +15,7 @@ from aioelasticluster.setup.base import AbstractSetupProvider
 from aioelasticluster.ssh.base import AbstractTransport
 
 _PROVIDERS = {
+    "containers": "aioelasticluster.providers.containers:ContainerCloudProvider",
     "ec2": "aioelasticluster.providers.ec2:BotoCloudProvider",
     "google": "aioelasticluster.providers.google:GoogleCloudProvider",
     "openstack": "aioelasticluster.providers.openstack:OpenStackCloudProvider",

@@ -12,6 +12,13 @@ from typing import Any
 import pytest
 
 from aioelasticluster.testing.provider_contract.fixtures import UNCLAIMED
+from tests.hosts.fixtures import (  # noqa: F401  for tests in any folder
+    container_cloud,
+    docker,
+    engine,
+    make_cluster,
+    podman,
+)
 from tests.required import VARIABLE, required
 
 

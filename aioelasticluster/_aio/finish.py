@@ -8,7 +8,7 @@ anyio's shields hold against anyio's scopes only; `Task.cancel()` and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 import anyio
@@ -57,6 +57,30 @@ def hidden_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     task = asyncio.get_running_loop().create_task(work)
     asyncio._unregister_task(task)  # documented, for other implementations of tasks
     return task
+
+
+async def all_hidden(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do several things at once, each in a hidden task; all end before it returns.
+
+    For work that is done under `finish`: who cancels all tasks does not cut it short.
+    A cancellation of this one cancels them. Raises the first error when all have ended.
+    """
+    tasks = [hidden_task(work) for work in works]
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1.0)
+        raise
+    finally:
+        for task in tasks:
+            reveal(task)
+            task.add_done_callback(_seen)
+    for task in tasks:
+        task.result()
 
 
 def reveal(task: asyncio.Task[Any]) -> None:

@@ -11,7 +11,7 @@ import asyncssh
 
 from aioelasticluster.model.user_data import merged
 from aioelasticluster.providers.base import Instance
-from aioelasticluster.providers.local.server.cloud_config import read_user_data
+from aioelasticluster.providers.cloud_config import read_user_data
 from tests.providers.local_cloud import LocalCloud, eventually
 
 

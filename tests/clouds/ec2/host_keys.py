@@ -7,7 +7,7 @@ from typing import Protocol
 
 import asyncssh
 
-from aioelasticluster.providers.local.server.cloud_config import (
+from aioelasticluster.providers.cloud_config import (
     BootPlan,
     read_user_data,
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aioelasticluster.providers.local.environment import Place, shell
-from aioelasticluster.providers.local.server.children import Children
-from aioelasticluster.providers.local.server.cloud_config import (
+from aioelasticluster.providers.cloud_config import (
     BootPlan,
     Command,
     WriteFile,
 )
+from aioelasticluster.providers.local.environment import Place, shell
+from aioelasticluster.providers.local.server.children import Children
 from aioelasticluster.providers.local.server.journal import Journal
 
 #: How much (characters) of a command's output the log keeps.

@@ -14,10 +14,10 @@ from typing import Any
 
 import asyncssh
 
+from aioelasticluster.providers.cloud_config import BootPlan
 from aioelasticluster.providers.local.environment import Place, shell
 from aioelasticluster.providers.local.server.boot import Boot
 from aioelasticluster.providers.local.server.children import Children
-from aioelasticluster.providers.local.server.cloud_config import BootPlan
 from aioelasticluster.providers.local.server.forwarding import forwarded
 from aioelasticluster.providers.local.server.host_key import HostKey
 from aioelasticluster.providers.local.server.journal import Journal

@@ -17,13 +17,13 @@ from typing import Any
 
 import asyncssh
 
-from aioelasticluster.providers.local.environment import Place
-from aioelasticluster.providers.local.layout import InstanceFolder, StateFolder
-from aioelasticluster.providers.local.server import instance
-from aioelasticluster.providers.local.server.cloud_config import (
+from aioelasticluster.providers.cloud_config import (
     BootPlan,
     read_user_data,
 )
+from aioelasticluster.providers.local.environment import Place
+from aioelasticluster.providers.local.layout import InstanceFolder, StateFolder
+from aioelasticluster.providers.local.server import instance
 from aioelasticluster.providers.local.server.forking import fork
 from aioelasticluster.providers.local.server.locks import locked
 from aioelasticluster.providers.local.server.records import InstanceRecord

@@ -1,4 +1,4 @@
-"""User-data as cloud-init reads it: what of it a local instance can apply."""
+"""User-data as cloud-init reads it: what of it is applied without cloud-init."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+# The first program of a container. It lays out what the node was ordered with, gives
+# systemd a cgroup2 of its own, whatever the engine has mounted, and becomes systemd.
+umask 022
+trap 'exit 0' 37 # SIGRTMIN+3, by which systemd is told to halt, may come before it runs
+leave() {
+  echo "aioelasticluster: $2" >&2
+  exit "$1"
+}
+found() { # the first of some programs that is there
+  for program; do
+    if [ -x "$program" ]; then
+      echo "$program"
+      return 0
+    fi
+  done
+  return 1
+}
+
+systemd=$(found /usr/lib/systemd/systemd /lib/systemd/systemd) ||
+  leave 101 "the image has no systemd"
+found /usr/sbin/sshd /usr/bin/sshd >/dev/null ||
+  leave 102 "the image has no SSH server (/usr/sbin/sshd)"
+
+place=/var/lib/aioelasticluster
+if [ ! -e $place/laid-out ]; then # else a later start, with keys of the node's own
+  printf %s "$AIOEC_SEED" | base64 -d | tar -xzf - -C / ||
+    leave 103 "the image lacks base64, gzip or tar, which lay out the user-data"
+  : >$place/laid-out
+fi
+unset AIOEC_SEED
+
+umount -R /sys/fs/cgroup 2>/dev/null
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || {
+  echo "aioelasticluster: no cgroup2 for systemd; there are:" >&2
+  grep cgroup /proc/mounts >&2
+}
+export container=docker
+exec "$systemd"

@@ -1,0 +1,1 @@
+"""Real container engines, and clusters of real hosts in them."""
