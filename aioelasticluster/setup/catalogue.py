@@ -36,6 +36,45 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
     {
         "dask_scheduler": Group(role="dask", single=True),
         "dask_worker": Group(role="dask", needs=("dask_scheduler",)),
+        "glusterfs_client": Group(
+            role="glusterfs",
+            needs=("glusterfs_server",),
+            aliases=("gluster_client",),
+            root=True,
+            systemd=True,
+        ),
+        "glusterfs_server": Group(
+            role="glusterfs",
+            aliases=("gluster_data",),
+            hears=True,
+            root=True,
+            systemd=True,
+        ),
+        "gridengine_master": Group(
+            role="gridengine", single=True, hears=True, root=True, systemd=True
+        ),
+        "gridengine_worker": Group(
+            role="gridengine",
+            needs=("gridengine_master",),
+            aliases=("gridengine_clients",),
+            root=True,
+            systemd=True,
+        ),
+        "hpc": Group(role="hpc", root=True, systemd=True),
+        "monitoring_node": Group(
+            role="monitoring", aliases=("ganglia_monitor",), root=True, systemd=True
+        ),
+        "monitoring_server": Group(
+            role="monitoring",
+            aliases=("ganglia_master", "ganglia_collector", "ganglia_web"),
+            hears=True,
+            root=True,
+            systemd=True,
+        ),
+        "nfs_client": Group(role="nfs", needs=("nfs_server",), root=True, systemd=True),
+        "nfs_server": Group(
+            role="nfs", aliases=("nfs-server",), hears=True, root=True, systemd=True
+        ),
         "ray_head": Group(role="ray", single=True),
         "ray_worker": Group(role="ray", needs=("ray_head",)),
         "slurm_master": Group(
@@ -62,6 +101,8 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
 #: Variables of ElastiCluster's that nothing here reads any more, and why.
 IGNORED: Mapping[str, str] = MappingProxyType(
     {
+        "glusterfs_stripes": "Gluster has had no striped volumes since version 6",
+        "glusterfs_version": "the version is the one that the nodes' system packages",
         "slurm_version": "the version is the one that the nodes' system packages",
         "SLURM_MASTER_HOST": "it is the host in slurm_master",
         "SLURM_MASTER_ADDR": "it is that of the host in slurm_master",
