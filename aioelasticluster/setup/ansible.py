@@ -14,7 +14,7 @@ from aioelasticluster._log import log
 from aioelasticluster.errors import ConfigurationError, SetupError
 from aioelasticluster.model.capabilities import Requirements
 from aioelasticluster.model.reports import SetupReport
-from aioelasticluster.setup import catalogue
+from aioelasticluster.setup import catalogue, mitogen
 from aioelasticluster.setup.arguments import (
     PACKAGED,
     Become,
@@ -57,8 +57,10 @@ class AnsibleSetupProvider(AbstractSetupProvider):
 
     `become`: whether tasks run as `become_user` unless they say otherwise; `"auto"`
     does so where the cloud gives root. `any_errors_fatal`: whether one host's failure
-    stops the others. `mitogen` runs tasks through Mitogen, which you install; it pays
-    where the way to the hosts is long, and a key with a passphrase does without it.
+    stops the others. `mitogen`: whether tasks run through Mitogen, which takes a
+    fraction of the time on many hosts (the extra `[mitogen]`); None: where it is
+    installed and nothing speaks against it, such as a key with a passphrase (the log
+    says what), True insists, False never.
     `timeout` (seconds) is for one run. `work_dir` is for private files of runs and
     gathered facts, `cache_dir` for what is fetched once for all clusters; both
     default to the user's cache folder.
@@ -82,7 +84,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         become_user: str = "root",
         forks: int | None = None,
         any_errors_fatal: bool = False,
-        mitogen: bool = False,
+        mitogen: bool | None = None,
         timeout: float | None = None,
         work_dir: str | Path | None = None,
         cache_dir: str | Path | None = None,
@@ -133,7 +135,9 @@ class AnsibleSetupProvider(AbstractSetupProvider):
                 raise ConfigurationError(
                     "playbook", path, "there is no such file", "Give a playbook's path"
                 )
-        _check_tools(mitogen=self._mitogen)
+        if self._mitogen:
+            mitogen.check_installed()
+        _check_tools()
         if PACKAGED in self._playbooks:
             self._warn_of_ignored()
         needed = every if PACKAGED in self._playbooks else []
@@ -245,10 +249,16 @@ class AnsibleSetupProvider(AbstractSetupProvider):
             arguments=(*self._become_arguments(cluster), *extra_args),
             any_errors_fatal=self._any_errors_fatal,
             complete=leaving is None,
-            mitogen=self._mitogen,
+            mitogen=await in_thread(self._uses_mitogen, cluster),
             timeout=self._timeout,
         )
         return await run.execute()
+
+    def _uses_mitogen(self, cluster: SetupCluster) -> bool:
+        used, reason = mitogen.wanted(self._mitogen, cluster)
+        if not used:
+            log.info("%s is set up without Mitogen: %s", cluster.name, reason)
+        return used
 
     def _become_arguments(self, cluster: SetupCluster) -> tuple[str, ...]:
         wanted = self._become
@@ -296,11 +306,7 @@ def _existing(folders: Sequence[Path], name: str) -> list[str]:
     return [str(path / name) for path in folders if (path / name).is_file()]
 
 
-def _check_tools(*, mitogen: bool) -> None:
-    if mitogen and importlib.util.find_spec("ansible_mitogen") is None:
-        raise ConfigurationError(
-            "mitogen", True, "it is not installed", "Install it: pip install mitogen"
-        )
+def _check_tools() -> None:
     if importlib.util.find_spec("ansible") is None:
         raise ConfigurationError(
             "setup_provider",

@@ -6,7 +6,6 @@ answers for: verified hosts, private folders, the event stream.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,18 +113,6 @@ def _told(given: Mapping[str, str]) -> dict[str, str]:
         "ANSIBLE_CALLBACKS_ENABLED": ",".join(
             filter(None, (given.get("ANSIBLE_CALLBACKS_ENABLED"), "aioec_stream"))
         ),
-    }
-
-
-def mitogen() -> dict[str, str]:
-    """Return what makes Ansible use Mitogen; nothing where that is not installed."""
-    found = importlib.util.find_spec("ansible_mitogen")
-    if found is None or not found.origin:
-        return {}
-    plugins = Path(found.origin).parent / "plugins" / "strategy"
-    return {
-        "ANSIBLE_STRATEGY": "mitogen_linear",
-        "ANSIBLE_STRATEGY_PLUGINS": str(plugins),
     }
 
 

@@ -17,8 +17,9 @@ from aioelasticluster._aio.finish import finish
 from aioelasticluster._aio.processes import end_marked, run_process
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.model.reports import SetupReport
+from aioelasticluster.setup import mitogen
 from aioelasticluster.setup.base import SetupCluster
-from aioelasticluster.setup.environment import configuration, environment, mitogen
+from aioelasticluster.setup.environment import configuration, environment
 from aioelasticluster.setup.inventory import elasticluster_facts
 from aioelasticluster.setup.passphrase import (
     answering,
@@ -175,7 +176,7 @@ class PlaybookRun:
             settings |= askpass_environment(folder.path)
             settings["ANSIBLE_SFTP_BATCH_MODE"] = "False"  # it would never ask
         elif self.mitogen:
-            settings |= mitogen()
+            settings |= mitogen.environment()
         return settings
 
 

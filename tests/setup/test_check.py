@@ -8,7 +8,6 @@ import pytest
 
 from aioelasticluster.errors import ConfigurationError
 from aioelasticluster.setup.ansible import AnsibleSetupProvider
-from aioelasticluster.setup.environment import mitogen
 
 DASK = {"frontend": ["dask_scheduler"], "compute": ["dask_worker"]}
 
@@ -78,21 +77,6 @@ def test_a_missing_tool_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_kinds_that_the_cluster_has_no_nodes_of_do_no_harm() -> None:
     AnsibleSetupProvider({**DASK, "login": []}).check(["frontend"])
-
-
-def test_mitogen_is_used_only_where_it_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    provider = AnsibleSetupProvider(DASK, mitogen=True)
-    with pytest.raises(ConfigurationError, match="pip install mitogen"):
-        provider.check(DASK)
-    assert mitogen() == {}
-    (tmp_path / "ansible_mitogen").mkdir()
-    (tmp_path / "ansible_mitogen" / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    provider.check(DASK)
-    plugins = tmp_path / "ansible_mitogen" / "plugins" / "strategy"
-    assert mitogen()["ANSIBLE_STRATEGY_PLUGINS"] == str(plugins)
 
 
 def test_any_group_is_fine_with_a_playbook_of_ones_own(tmp_path: Path) -> None:
