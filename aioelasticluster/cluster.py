@@ -314,9 +314,7 @@ class Cluster(Roster):
             pausing.check_pausable(op)
             await op.check_account()
             await settle(op)
-            woken = await pausing.wake(op)
-            wish = Wish(timeout=timeout, kept=lambda: True)
-            return await start(op, wish, only=woken)
+            return await pausing.resume(op, timeout=timeout)
 
     async def refresh(self) -> None:
         """Ask the cloud what there is, and bring the record into line with it."""

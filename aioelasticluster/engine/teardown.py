@@ -30,14 +30,14 @@ async def stop_all(op: Operation, *, wait: bool, timeout: float) -> bool:
     remaining: tuple[str, ...] = ()
     try:
         with anyio.fail_after(timeout):
-            pauses, asked = backoff(*op.provider.end_pauses), frozenset[str]()
+            pauses, ending = backoff(*op.provider.end_pauses), Ending(op)
             ids = {node.instance_id for node in op.journal.nodes.values()}
             lookout = Lookout(op, tokens=op.journal.orders, ids=ids)
             while True:
                 found = await op.find()
                 lookout.saw(found)
                 remaining = tuple(instance.id for instance in found)
-                asked |= await _terminate_new(op, found, asked)
+                await ending.of(found)
                 if not wait:
                     return False
                 if not found and not lookout.left:
@@ -84,6 +84,10 @@ async def end_nodes(
     return True
 
 
+#: How many times an instance that was to end is listed as before until that is asked
+#: for again: a cloud may accept it, and then fail.
+AGAIN_AFTER = 4
+
 #: How long (seconds) some nodes' instances are watched until they are gone; that the
 #: cloud terminates them is enough after that.
 VANISHING = 10.0
@@ -99,7 +103,7 @@ async def _end_instances(
     pending = {(n.token, n.name) for n in nodes if n.token in unanswered}
     if not ids and not tokens and not pending:
         return
-    asked, pauses = frozenset[str](), backoff(*op.provider.end_pauses)
+    ending, pauses = Ending(op), backoff(*op.provider.end_pauses)
     begun = anyio.current_time()
     lookout = Lookout(op, tokens={*tokens, *(token for token, _ in pending)}, ids=ids)
     while True:
@@ -111,10 +115,10 @@ async def _end_instances(
             or (instance.token, instance.name) in pending
         ]
         lookout.saw(found)
-        asked |= await _terminate_new(op, found, asked)
-        ending = all(i.state is InstanceState.TERMINATING for i in found)
+        await ending.of(found)
+        on_its_way = all(i.state is InstanceState.TERMINATING for i in found)
         patient = found and anyio.current_time() < begun + VANISHING
-        if ending and not patient and not lookout.left:
+        if on_its_way and not patient and not lookout.left:
             return
         await anyio.sleep(next(pauses))
 
@@ -123,14 +127,27 @@ def _is_void(op: Operation, token: str) -> bool:
     return op.journal.orders[token].state is OrderState.VOID
 
 
-async def _terminate_new(
-    op: Operation, found: Sequence[Instance], asked: frozenset[str]
-) -> frozenset[str]:
-    """Terminate what was not asked for yet; return it."""
-    fresh = [
-        instance.id
-        for instance in found
-        if instance.id not in asked and instance.state is not InstanceState.TERMINATING
-    ]
-    await op.terminate(fresh)
-    return frozenset(fresh)
+class Ending:
+    """Terminates what is found: once, and again if nothing comes of it."""
+
+    def __init__(self, op: Operation) -> None:
+        self._op = op
+        self._left_alone: dict[str, int] = {}
+
+    async def of(self, found: Sequence[Instance]) -> None:
+        """Terminate what was not asked for yet, or is listed as if it were not.
+
+        Raises the `ProviderError` that says why one cannot end.
+        """
+        due = []
+        for instance in found:
+            if instance.state is InstanceState.TERMINATING:
+                continue
+            times = self._left_alone.get(instance.id, 0)
+            if not times:
+                due.append(instance.id)
+                times = AGAIN_AFTER
+            elif instance.state is not InstanceState.PAUSING:  # else it may be ending
+                times -= 1
+            self._left_alone[instance.id] = times
+        await self._op.terminate(due)

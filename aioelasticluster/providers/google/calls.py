@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import AsyncIterator, Mapping
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import anyio
-import jwt
-from gcloud.aio.auth import Token
-from gcloud.aio.auth.token import Type
 
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster.errors import (
     InvalidRequestError,
-    ProviderError,
     TransientError,
-    UnauthorizedError,
     UnknownOutcomeError,
 )
-from aioelasticluster.providers.google.faults import of_answer
+from aioelasticluster.providers.google.faults import MISSING, of_answer, of_operation
 from aioelasticluster.providers.google.target import Target
+from aioelasticluster.providers.google.tokens import Tokens
 from aioelasticluster.providers.repeating import RetryBudget, repeated
+
+T = TypeVar("T")
 
 #: How long (seconds) connecting, and an answer, may take. An operation is waited for
 #: at most two minutes by Google itself.
@@ -38,70 +38,23 @@ EARLY = 0.05
 #: Requests under way at once.
 CONNECTIONS = 32
 
-#: A token is no more used for the last so many seconds of its life.
-TOKEN_RESERVE = 60.0
-
-SCOPE = "https://www.googleapis.com/auth/compute"
-
 #: Replies from this size (bytes) on are parsed in a thread.
 LARGE = 256 * 1024
 
 _in_thread = Blocking(width=2, patience=60.0)
 
 
-class Tokens:
-    """The access token of some credentials, fetched when it is needed."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    url: str
+    body: Any
+    query: Mapping[str, str]
 
-    def __init__(self, target: Target, session: aiohttp.ClientSession) -> None:
-        self._target = target
-        self._session = session
-        self._token = ""
-        self._until = 0.0
-        self._fetching = anyio.Lock()
-
-    async def get(self) -> str:
-        """Return a token; raises `UnauthorizedError` if the credentials have none."""
-        async with self._fetching:
-            if time.time() > self._until:
-                await self._fetch()
-            return self._token
-
-    def expire(self, token: str) -> None:
-        """Note that Google refuses a token."""
-        if token == self._token:
-            self._until = 0.0
-
-    async def _fetch(self) -> None:
-        where = self._target.credentials or "Google's default credentials"
-        on_google, kind = False, ProviderError
-        try:
-            # `refresh` is one try; `get` would hide wrong credentials behind five.
-            source = await _in_thread(self._source)
-            on_google = source.token_type is Type.GCE_METADATA
-            if on_google:
-                where = "the metadata server, for there is no file with any"
-            answer = await source.refresh(timeout=int(CONNECT_TIMEOUT))
-        except aiohttp.ClientSSLError as fault:
-            raise UnauthorizedError(f"credentials: {where}: {fault}") from fault
-        except (aiohttp.ClientConnectionError, TimeoutError) as fault:
-            # Off Google there is no metadata server, now or later.
-            kind = UnauthorizedError if on_google else TransientError
-            raise kind(f"credentials: no token from {where}: {fault!r}") from fault
-        except aiohttp.ClientResponseError as fault:
-            kind = TransientError if fault.status >= 500 else UnauthorizedError
-            text = f"credentials: no token for {where}: {fault.status} {fault.message}"
-            raise kind(text) from fault
-        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as fault:
-            raise UnauthorizedError(f"credentials: {where}: {fault!r}") from fault
-        self._token = answer.value
-        self._until = time.time() + max(0.0, answer.expires_in - TOKEN_RESERVE)
-
-    def _source(self) -> Token:
-        return Token(
-            service_file=self._target.credentials,
-            session=self._session,  # type: ignore[arg-type]  # theirs are untyped
-            scopes=[SCOPE],
-        )
+    @property
+    def label(self) -> str:
+        return f"{self.method} {self.path or '/'}"
 
 
 class Calls:
@@ -112,6 +65,10 @@ class Calls:
         self._session = session
         self._tokens = Tokens(target, session)
         self._budget = RetryBudget()
+        #: Tells the ids of this session's requests from all others'.
+        self.session_id = uuid.uuid4().hex
+        #: How often Google has failed to delete an instance, by its id.
+        self.undeleted = Counter[str]()
 
     async def get(self, path: str, **query: str) -> Mapping[str, Any]:
         """Return what a GET answers; raises `ProviderError`."""
@@ -124,44 +81,42 @@ class Calls:
 
         Raises a `ProviderError`, never `UnknownOutcomeError`.
         """
-        return await repeated(
-            lambda: self.once(method, path, body, **query), self._budget
-        )
+        return await self.repeat(lambda: self.once(method, path, body, **query))
+
+    async def repeat(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step that bears repeating, as `send` does."""
+        return await repeated(step, self._budget)
 
     async def once(
         self, method: str, path: str, body: Any = None, **query: str
     ) -> Mapping[str, Any]:
         """Send a request, again only with a fresh token; raises `ProviderError`."""
-        for fresh in (False, True):
-            token = await self._tokens.get()
-            try:
-                return await self._send(method, path, body, dict(query), token)
-            except UnauthorizedError as error:
-                if fresh or error.code not in ("401", "authError"):
-                    raise
-                self._tokens.expire(token)
-        raise AssertionError("the second try returns or raises")
-
-    async def _send(
-        self, method: str, path: str, body: Any, query: dict[str, str], token: str
-    ) -> Mapping[str, Any]:
         project = query.pop("project", "") or self.target.project
         url = f"{self.target.api_root}/projects/{project}{path}"
-        label = f"{method} {path or '/'}"
-        patience = WAIT_TIMEOUT if path.endswith("/wait") else READ_TIMEOUT
+        request = _Request(method, path, url, body, query)
+        token = await self._tokens.get()
+        status, content = await self._answer(request, token)
+        if status == 401:  # nothing was done yet, and another token may do
+            self._tokens.expire(token)
+            status, content = await self._answer(request, await self._tokens.get())
+        return await _read(content, status, request.label)
+
+    async def _answer(self, request: _Request, token: str) -> tuple[int, bytes]:
+        label = request.label
+        waits = request.path.endswith("/wait")
         try:
             async with self._session.request(
-                method,
-                url,
-                params=query,
-                json=body,
+                request.method,
+                request.url,
+                params=request.query,
+                json=request.body,
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=aiohttp.ClientTimeout(
-                    total=patience, sock_connect=CONNECT_TIMEOUT
+                    total=WAIT_TIMEOUT if waits else READ_TIMEOUT,
+                    sock_connect=CONNECT_TIMEOUT,
                 ),
             ) as answer:
-                content = await answer.read()
-                status = answer.status
+                return answer.status, await answer.read()
         except aiohttp.ClientSSLError as fault:
             raise InvalidRequestError(f"api_root: {label}: {fault}") from fault
         except aiohttp.ClientConnectorError as fault:
@@ -170,7 +125,6 @@ class Calls:
             raise UnknownOutcomeError(
                 f"{label}: the answer was lost: {fault!r}"
             ) from fault
-        return await _read(content, status, label)
 
 
 async def _read(content: bytes, status: int, label: str) -> Mapping[str, Any]:
@@ -189,15 +143,14 @@ async def _read(content: bytes, status: int, label: str) -> Mapping[str, Any]:
     return answer
 
 
-async def missing_is_none(asking: Any) -> Mapping[str, Any] | None:
+async def missing_is_none(asking: Awaitable[T]) -> T | None:
     """Return what a request answers, None if what it is about does not exist."""
     try:
-        answer: Mapping[str, Any] = await asking
+        return await asking
     except InvalidRequestError as error:
-        if error.code not in ("404", "notFound", "RESOURCE_NOT_FOUND"):
+        if error.code not in MISSING:
             raise
         return None
-    return answer
 
 
 @asynccontextmanager
@@ -224,5 +177,12 @@ async def done(calls: Calls, operation: Mapping[str, Any]) -> Mapping[str, Any]:
         else:
             scope = "/global"
         operation = await calls.send("POST", f"{scope}/operations/{name}/wait")
-        await anyio.sleep(EARLY)
+        if operation["status"] != "DONE":
+            await anyio.sleep(EARLY)
     return operation
+
+
+async def succeeded(calls: Calls, operation: Mapping[str, Any]) -> None:
+    """Wait until an operation is done; raises why it failed."""
+    if (fault := of_operation(await done(calls, operation))) is not None:
+        raise fault

@@ -60,6 +60,10 @@ _BY_REASON: Mapping[str, type[ProviderError]] = {
     **dict.fromkeys(("PERMISSIONS_ERROR", "authError", "forbidden"), UnauthorizedError),
 }
 
+#: Codes for what does not exist, and for what is in no state to do something.
+MISSING = frozenset({"404", "RESOURCE_NOT_FOUND", "notFound"})
+NOT_READY = frozenset({"RESOURCE_NOT_READY", "resourceNotReady"})
+
 #: Codes that stand beside what is the matter.
 _CONSEQUENCES = frozenset({"VM_MIN_COUNT_NOT_REACHED"})
 

@@ -8,6 +8,7 @@ from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.google.naming import (
     cluster_name,
     instance_name,
+    is_zone,
     labels,
     region_of,
 )
@@ -25,12 +26,26 @@ def bulk_insert(order: LaunchOrder) -> dict[str, Any]:
     would make further ones.
     """
     names = [instance_name(name, order.token) for name in order.names]
+    options, place = GoogleOptions.of(order.spec), Place.parsed(order.zone)
     return {
         "count": str(len(names)),
         "minCount": "1",
         "perInstanceProperties": {name: {"name": name} for name in names},
         "instanceProperties": _properties(order),
+        **({} if is_zone(place.where) else _location_policy(options)),
     }
+
+
+def _location_policy(options: GoogleOptions) -> dict[str, Any]:
+    """Return how Google is to choose among a region's zones, if that was said."""
+    policy: dict[str, Any] = {}
+    if options.target_shape:
+        policy["targetShape"] = options.target_shape
+    if options.avoid_zones:
+        policy["locations"] = {
+            f"zones/{zone}": {"preference": "DENY"} for zone in options.avoid_zones
+        }
+    return {"locationPolicy": policy} if policy else {}
 
 
 def _properties(order: LaunchOrder) -> dict[str, Any]:

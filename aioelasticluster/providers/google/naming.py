@@ -59,6 +59,12 @@ def instance_id(zone: str, name: str) -> str:
     return f"{zone}/{name}"
 
 
+def path_of(id: str) -> str:
+    """Return where an instance is below its project."""
+    zone, _, name = id.partition("/")
+    return f"/zones/{zone}/instances/{name}"
+
+
 def last_part(url: str) -> str:
     """Return the name at the end of a resource's URL."""
     return url.rpartition("/")[2]

@@ -13,6 +13,7 @@ from aioelasticluster.providers.options import check_networks, places, read_opti
 USER_DATA_LIMIT = 262144
 
 _INTERFACES = ("NVME", "SCSI")
+_SHAPES = ("", "ANY", "ANY_SINGLE_ZONE", "BALANCED")
 _TAG = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _SCOPE = "https://www.googleapis.com/auth/"
 
@@ -27,6 +28,10 @@ class GoogleOptions:
     #: Zones to try, in this order, instead of the provider's; a region lets Google
     #: choose the zone.
     zones: tuple[str, ...] = ()
+    #: How Google chooses among a region's zones: ANY_SINGLE_ZONE (which it does
+    #: without a word), ANY or BALANCED; and zones of it that it leaves out.
+    target_shape: str = ""
+    avoid_zones: tuple[str, ...] = ()
     #: Flavors (machine types) to try after the node's own, in every zone.
     flavors: tuple[str, ...] = ()
     #: Network and subnetwork, by name; the project's `default` without them.
@@ -92,6 +97,13 @@ class GoogleOptions:
                     "Use small letters, digits and -, beginning with a letter",
                 )
         check_networks("ssh_from", self.ssh_from)
+        if self.target_shape not in _SHAPES:
+            raise ConfigurationError(
+                "target_shape",
+                self.target_shape,
+                "not a way to choose zones",
+                f"Use one of {', '.join(filter(None, _SHAPES))}",
+            )
 
     def _check_hardware(self) -> None:
         if bool(self.accelerator_count) != bool(self.accelerator_type):

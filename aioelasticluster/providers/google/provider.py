@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import (
     AsyncIterator,
+    Awaitable,
     Callable,
     Collection,
-    Coroutine,
     Mapping,
     Sequence,
 )
@@ -23,7 +23,6 @@ import anyio
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import Shared
-from aioelasticluster._aio.tasks import each
 from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
@@ -42,6 +41,14 @@ from aioelasticluster.providers.base import (
     LaunchOrder,
     Preparation,
 )
+from aioelasticluster.providers.google.acting import (
+    Turn,
+    delete,
+    for_all,
+    pausing,
+    resuming,
+    turn,
+)
 from aioelasticluster.providers.google.launching import bulk_insert
 from aioelasticluster.providers.google.listing import listed
 from aioelasticluster.providers.google.naming import (
@@ -49,6 +56,7 @@ from aioelasticluster.providers.google.naming import (
     SCHEMA_LABEL,
     TOKEN_LABEL,
     is_zone,
+    path_of,
     token_id,
 )
 from aioelasticluster.providers.google.options import USER_DATA_LIMIT, GoogleOptions
@@ -83,7 +91,7 @@ class GoogleCloudProvider(AbstractCloudProvider):
     max_batch = 100
     settle_window = 90.0
     launch_patience = 300.0
-    poll_pauses = (5.0, 1.2)
+    poll_pauses = (5.5, 0.6)
     end_pauses = (2.0, 5.0)
 
     def __init__(
@@ -219,70 +227,60 @@ class GoogleCloudProvider(AbstractCloudProvider):
         return await self.find(cluster_id=cluster_id)
 
     async def terminate(self, ids: Sequence[str]) -> None:
-        """Delete instances and their disks, several at a time."""
+        """Delete instances and their disks, several at a time.
 
-        async def end(calls: Calls, id: str) -> None:
-            await self._act(calls, "DELETE", id, "")
-
-        await self._each(ids, end)
+        Repeated for one that did not end, it raises why, or deletes it anew.
+        """
+        async with self._calls() as calls:
+            await self._for_all(ids, partial(delete, calls))
 
     async def pause(self, ids: Sequence[str]) -> None:
         """Stop instances, or suspend them; their disks stay, addresses may not."""
-        verb = "/suspend" if self._suspend else "/stop"
-        await self._each(ids, partial(self._turn, verb=verb))
+        await self._turn(ids, pausing(suspend=self._suspend))
 
     async def resume(self, ids: Sequence[str]) -> None:
-        """Start instances that were stopped, or resume those that were suspended."""
-        verb = "/resume" if self._suspend else "/start"
-        await self._each(ids, partial(self._turn, verb=verb))
+        """Start instances that were stopped, resume those that were suspended."""
+        await self._turn(ids, resuming(suspend=self._suspend))
 
-    async def _turn(self, calls: Calls, id: str, *, verb: str) -> None:
-        await self._act(calls, "POST", id, verb)
+    async def _turn(self, ids: Sequence[str], how: Turn) -> None:
+        async with self._calls() as calls:
+            await turn(calls, ids, how, limiter=self._limiter.get())
 
     async def retag(self, ids: Sequence[str], *, repository: str) -> None:
         """Write another repository's id into the metadata."""
 
-        async def write(calls: Calls, id: str) -> None:
-            from aioelasticluster.providers.google.calls import done
+        from aioelasticluster.providers.google.calls import succeeded
 
-            path = _path_of(id)
-            instance = await calls.get(path, fields="metadata")
+        async def write(id: str) -> None:
+            instance = await calls.get(path_of(id), fields="metadata")
             metadata = dict(instance["metadata"])
             key = f"{PREFIX}repository"
             items = [each for each in metadata["items"] if each["key"] != key]
             metadata["items"] = [*items, {"key": key, "value": repository}]
-            await done(calls, await calls.send("POST", f"{path}/setMetadata", metadata))
+            path = f"{path_of(id)}/setMetadata"
+            await succeeded(calls, await calls.send("POST", path, metadata))
 
-        await self._each(ids, write)
+        async with self._calls() as calls:
+            await self._for_all(ids, write)
 
     async def host_keys(self, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the keys in the guest attributes, or on the serial port."""
         shown: dict[str, Sequence[str]] = {}
 
-        async def read(calls: Calls, id: str) -> None:
+        async def read(id: str) -> None:
             if keys := await _keys_of(calls, id):
                 shown[id] = keys
 
-        await self._each([id for id in ids if "/" in id], read)
+        async with self._calls() as calls:
+            await self._for_all(ids, read)
         return shown
 
     # What they share
 
-    async def _act(self, calls: Calls, method: str, id: str, verb: str) -> None:
-        """Have Google act on an instance; that it does not exist is success."""
-        from aioelasticluster.providers.google.calls import missing_is_none
-
-        if "/" not in id:
-            return  # no id of ours: there is no such instance
-        await missing_is_none(calls.send(method, f"{_path_of(id)}{verb}"))
-
-    async def _each(
-        self,
-        ids: Sequence[str],
-        work: Callable[[Calls, str], Coroutine[Any, Any, None]],
+    async def _for_all(
+        self, ids: Sequence[str], work: Callable[[str], Awaitable[None]]
     ) -> None:
-        async with self._calls() as calls:
-            await each(ids, partial(work, calls), self._limiter.get())
+        await for_all(ids, work, limiter=self._limiter.get())
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -321,15 +319,10 @@ def _load_calling() -> Callable[[Target], AbstractAsyncContextManager[Calls]]:
     return calling
 
 
-def _path_of(id: str) -> str:
-    zone, _, name = id.partition("/")
-    return f"/zones/{zone}/instances/{name}"
-
-
 async def _keys_of(calls: Calls, id: str) -> Sequence[str]:
     from aioelasticluster.providers.google.calls import missing_is_none
 
-    path = _path_of(id)
+    path = path_of(id)
     attributes = await missing_is_none(
         calls.get(f"{path}/getGuestAttributes", queryPath="hostkeys/")
     )

@@ -9,12 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aioelasticluster._aio.tasks import together
-from aioelasticluster.errors import InvalidRequestError, UnauthorizedError
+from aioelasticluster.errors import (
+    InvalidRequestError,
+    TransientError,
+    UnauthorizedError,
+)
 from aioelasticluster.providers.base import Preparation
-from aioelasticluster.providers.google.faults import of_operation
 from aioelasticluster.providers.google.naming import (
     cluster_name,
     is_zone,
+    last_part,
     region_of,
 )
 from aioelasticluster.providers.google.options import GoogleOptions
@@ -43,6 +47,7 @@ class Preparing:
         self._wishes = [(spec, GoogleOptions.of(spec)) for spec in preparation.specs]
         self._zone = zone
         self._made: list[str] = []
+        self._network_of: dict[tuple[str, str], str] = {}
         self.found: dict[str, str] = {}
 
     async def __call__(self) -> Mapping[str, str]:
@@ -51,8 +56,7 @@ class Preparing:
         Nothing is left behind by an error that says that the plan is wrong; what the
         cluster had before stays.
         """
-        await together(self._zones)
-        await together(self._images, self._flavors, self._networks)
+        await together(self._regions, self._images, self._flavors, self._networks)
         self._open_networks()
         networks = {n for _, options in self._wishes for n in options.ssh_from}
         if networks:
@@ -72,13 +76,13 @@ class Preparing:
             for place in map(Place.parsed, options.places(self._zone))
         ]
 
-    async def _zones(self) -> None:
-        zones = {place.where for _, place in self._places()}
-        await together(*(partial(self._zone_exists, zone) for zone in sorted(zones)))
+    async def _regions(self) -> None:
+        regions = {p.where for _, p in self._places() if not is_zone(p.where)}
+        await together(*(partial(self._exists, region) for region in sorted(regions)))
 
-    async def _zone_exists(self, zone: str) -> None:
-        kind = "zones" if is_zone(zone) else "regions"
-        await self._need("zones", zone, f"/{kind}/{zone}")
+    async def _exists(self, place: str) -> None:
+        kind = "zones" if is_zone(place) else "regions"
+        await self._need("zones", place, f"/{kind}/{place}")
 
     async def _flavors(self) -> None:
         """Look flavors up where they can be: a region has no list of its own."""
@@ -86,7 +90,12 @@ class Preparing:
         await together(*(partial(self._flavor, f, z) for f, z in sorted(asked)))
 
     async def _flavor(self, flavor: str, zone: str) -> None:
-        await self._need("flavor", flavor, f"/zones/{zone}/machineTypes/{flavor}")
+        try:
+            path = f"/zones/{zone}/machineTypes/{flavor}"
+            await self._need("flavor", flavor, path)
+        except InvalidRequestError:
+            await self._exists(zone)  # else that is what is wrong
+            raise
 
     async def _images(self) -> None:
         texts = {spec.image_id for spec, _ in self._wishes}
@@ -112,7 +121,8 @@ class Preparing:
         for network, subnetwork, region in sorted(wanted):
             if subnetwork:
                 path = f"/regions/{region}/subnetworks/{subnetwork}"
-                await self._need("subnetwork", subnetwork, path)
+                found = await self._need("subnetwork", subnetwork, path)
+                self._network_of[subnetwork, region] = last_part(found["network"])
             else:
                 name = network or "default"
                 await self._need("network", name, f"/global/networks/{name}")
@@ -153,26 +163,55 @@ class Preparing:
 
     def _open_networks(self) -> set[str]:
         """Return the one network that rules are for; raises `InvalidRequestError`."""
-        used = {o.network or "default" for _, o in self._wishes if o.ssh_from}
-        if len(used) > 1:
-            raise InvalidRequestError(
-                f"ssh_from: the nodes it is given for are on several networks, "
-                f"{', '.join(sorted(used))}: make the firewall rules there yourself"
+        used = {
+            self._network_of.get(
+                (options.subnetwork, region_of(Place.parsed(place).where)),
+                options.network or "default",
             )
+            for _, options in self._wishes
+            for place in options.places(self._zone)
+            if options.ssh_from
+        }
+        if len(used) > 1:
+            raise _several(used)
         return used
 
     async def _make_rule(self, rule: Mapping[str, Any]) -> None:
-        from aioelasticluster.providers.google.calls import done
+        from aioelasticluster.providers.google.calls import succeeded
 
         try:
             operation = await self._calls.send("POST", "/global/firewalls", rule)
         except InvalidRequestError as error:
             if error.code not in ("alreadyExists", "409"):
                 raise
-            return
+            return await self._widen(rule)
         self._made.append(rule["name"])
-        if error_ := of_operation(await done(self._calls, operation)):
-            raise error_
+        await succeeded(self._calls, operation)
+
+    async def _widen(self, rule: Mapping[str, Any]) -> None:
+        """Have a rule that the cluster has admit what this one admits, too."""
+        from aioelasticluster.providers.google.calls import missing_is_none, succeeded
+
+        path = f"/global/firewalls/{rule['name']}"
+        there = await missing_is_none(
+            self._calls.get(path, fields="network,sourceRanges")
+        )
+        if there is None:  # another process is making it, or deleting it
+            raise TransientError(f"firewall rule {rule['name']} is not there yet")
+        networks = {last_part(each["network"]) for each in (there, rule)}
+        if len(networks) > 1:
+            raise _several(networks)
+        admitted = set(there.get("sourceRanges", ()))
+        if wider := set(rule.get("sourceRanges", ())) - admitted:
+            change = {"name": rule["name"], "sourceRanges": sorted(admitted | wider)}
+            await succeeded(self._calls, await self._calls.send("PATCH", path, change))
+
+
+def _several(networks: Iterable[str]) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"ssh_from: the nodes it is given for are on several networks, "
+        f"{', '.join(sorted(networks))}: make the firewall rules there yourself"
+    )
 
 
 def missing(field: str, value: str, reason: str) -> InvalidRequestError:
@@ -186,7 +225,12 @@ async def remove_made(calls: Calls, cluster_id: str) -> None:
 
 
 async def _delete_rules(calls: Calls, names: Iterable[str]) -> None:
-    from aioelasticluster.providers.google.calls import missing_is_none
+    await together(*(partial(_delete_rule, calls, name) for name in names))
 
-    for name in names:
-        await missing_is_none(calls.send("DELETE", f"/global/firewalls/{name}"))
+
+async def _delete_rule(calls: Calls, name: str) -> None:
+    from aioelasticluster.providers.google.calls import missing_is_none, succeeded
+
+    gone = calls.send("DELETE", f"/global/firewalls/{name}")
+    if (operation := await missing_is_none(gone)) is not None:
+        await missing_is_none(succeeded(calls, operation))

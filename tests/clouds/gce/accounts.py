@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +26,12 @@ SCOPES = frozenset(
 #: Whom Google's own libraries address, wherever they send an assertion.
 _GOOGLE = "https://oauth2.googleapis.com/token"
 
-_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_OAUTH = "urn:ietf:params:oauth"
+_JWT_BEARER = f"{_OAUTH}:grant-type:jwt-bearer"
+_EXCHANGE = f"{_OAUTH}:grant-type:token-exchange"
+
+#: What somebody else's token is exchanged for if it is for another account's tokens.
+_IAM_SCOPE = "https://www.googleapis.com/auth/iam"
 
 #: The longest life (seconds) of an assertion, and how far clocks may be apart.
 _LONGEST, _SKEW = 3600, 300
@@ -33,7 +39,10 @@ _LONGEST, _SKEW = 3600, 300
 
 @dataclass(frozen=True)
 class Account:
-    """A service account of one project, and a user who may do the same there."""
+    """A service account of one project, and a user who may do the same there.
+
+    So may whoever has the `subject`, a token of somebody else's.
+    """
 
     project: str
     number: str
@@ -42,6 +51,7 @@ class Account:
     client_id: str = field(default_factory=lambda: f"{secrets.randbelow(10**12)}.apps")
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     refresh_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    subject: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     def __post_init__(self) -> None:
         email = f"tester@{self.project}.iam.gserviceaccount.com"
@@ -82,6 +92,33 @@ class Account:
             "universe_domain": "googleapis.com",
         }
 
+    @property
+    def audience(self) -> str:
+        """For whom the tokens are that may be exchanged."""
+        pool = "locations/global/workloadIdentityPools/tests/providers/tests"
+        return f"//iam.googleapis.com/projects/{self.number}/{pool}"
+
+    def external_account(self, url: str) -> dict[str, Any]:
+        """Return what the credentials file of somebody else's program says."""
+        return {
+            "type": "external_account",
+            "audience": self.audience,
+            "subject_token_type": f"{_OAUTH}:token-type:jwt",
+            "token_url": f"{url}/sts/token",
+            "credential_source": {
+                "url": f"{url}/subject/{self.project}",
+                "headers": {"Metadata": "True"},
+                "format": {"type": "json", "subject_token_field_name": "id_token"},
+            },
+            "universe_domain": "googleapis.com",
+        }
+
+    def impersonation(self, url: str) -> str:
+        """Return where somebody else gets this account's tokens."""
+        return (
+            f"{url}/iam/v1/projects/-/serviceAccounts/{self.email}:generateAccessToken"
+        )
+
 
 FIRST = Account("first-project", "100000000001")
 OTHER = Account("other-project", "100000000002")
@@ -104,17 +141,69 @@ class Tokens:
     token_uri: str
     audience: str
     _given: dict[str, tuple[Account, float]] = field(default_factory=dict)
+    _strangers: dict[str, Account] = field(default_factory=dict)
+    _spared: frozenset[str] = frozenset()
 
     def granted(self, form: Mapping[str, str], seconds: float) -> dict[str, Any]:
         """Return a token for what a client shows; raise `GrantError`."""
         kind = form.get("grant_type", "")
         if kind == _JWT_BEARER:
             account = self._signer(form.get("assertion", ""))
+        elif kind == _EXCHANGE:
+            return self._exchanged(form, seconds)
         elif kind == "refresh_token":
             account = _refreshing(form)
         else:
             raise GrantError("unsupported_grant_type", f"Invalid grant_type: {kind}")
         return self.made(account, seconds)
+
+    def _exchanged(self, form: Mapping[str, str], seconds: float) -> dict[str, Any]:
+        """Return a token for somebody else's, or one that gets tokens."""
+        for account in ACCOUNTS:
+            if form.get("audience") == account.audience:
+                break
+        else:
+            raise GrantError("invalid_target", "The target service is not known.")
+        kinds = (form.get("subject_token_type"), form.get("requested_token_type"))
+        wanted = [f"{_OAUTH}:token-type:{kind}" for kind in ("jwt", "access_token")]
+        if [*kinds] != wanted:
+            raise GrantError("invalid_request", f"Wrong types of tokens: {kinds}")
+        if form.get("subject_token") != account.subject:
+            raise GrantError("invalid_grant", "The subject token is not valid.")
+        scopes = set(form.get("scope", "").split())
+        if not scopes & (SCOPES | {_IAM_SCOPE}):
+            raise GrantError("invalid_scope", "Invalid scope")
+        told = self.made(account, seconds)
+        if _IAM_SCOPE in scopes:
+            self._strangers[told["access_token"]] = account
+            del self._given[told["access_token"]]
+        issued = f"{_OAUTH}:token-type:access_token"
+        return {**told, "issued_token_type": issued}
+
+    def impersonated(
+        self, authorization: str, email: str, scopes: list[str], seconds: float
+    ) -> dict[str, Any]:
+        """Return an account's token for whom it lets act in its name."""
+        token = authorization.partition(" ")[2]
+        account = self._strangers.get(token) or self.holder(authorization)
+        if account.email != email or not SCOPES.intersection(scopes):
+            raise RefusalError(
+                403,
+                "forbidden",
+                "Permission 'iam.serviceAccounts.getAccessToken' denied",
+            )
+        token = self.made(account, seconds)["access_token"]
+        until = datetime.fromtimestamp(self.clock() + seconds, UTC)
+        return {"accessToken": token, "expireTime": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+
+    def begin(self) -> None:
+        """Have later revocations spare the tokens that were given until now."""
+        self._spared = frozenset(self._given)
+
+    def revoke(self) -> None:
+        """Take tokens back, before their time."""
+        for token in self._given.keys() - self._spared:
+            del self._given[token]
 
     def made(self, account: Account, seconds: float) -> dict[str, Any]:
         """Return a new token of an account."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -221,6 +222,21 @@ def _checked_rule(call: Call, given: Mapping[str, Any]) -> Mapping[str, Any]:
     url = f"{call.root}projects/{call.project.id}/global/networks/{name}"
     defaults = {"direction": "INGRESS", "priority": 1000, "disabled": False}
     return {**defaults, **given, "network": url}
+
+
+@mutation("firewalls.patch")
+def patch_firewall(call: Call) -> Work:
+    """Change parts of a rule."""
+    rule, given = _rule(call), call.body
+    kept = {**rule.given, **given}
+    changed = replace(rule, given=_checked_rule(call, kept))
+
+    def effect() -> float:
+        call.project.firewalls[rule.name] = changed
+        return call.now
+
+    path = call.under("firewalls", rule.name)
+    return Work(kind="patch", target=path, target_id=rule.id, effect=effect)
 
 
 @action("firewalls.list")

@@ -25,12 +25,19 @@ __all__ = ["Credentials", "GceEndpoint", "running_gce", "why_no_hosts"]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Files with credentials: of a service account and a user, each of two projects."""
+    """Files with credentials, of two projects: of a service account and a user each.
+
+    Those of external accounts are for the account itself, or for acting as another.
+    """
 
     first: Path
     first_user: Path
+    first_external: Path
+    first_external_acting: Path
     other: Path
     other_user: Path
+    other_external: Path
+    other_external_acting: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +69,9 @@ class GceEndpoint(Endpoint):
         """Where the metadata server is, as `GCE_METADATA_HOST` has it."""
         return self.url.removeprefix("http://")
 
-    def credentials(self) -> dict[str, dict[str, str]]:
-        """Return what credentials files say: first, first-user, other, other-user."""
-        found: dict[str, dict[str, str]] = self._ask("GET", "credentials")
+    def credentials(self) -> dict[str, dict[str, Any]]:
+        """Return what credentials files say, by the names in `Credentials`."""
+        found: dict[str, dict[str, Any]] = self._ask("GET", "credentials")
         return found
 
     def write_credentials(self, folder: Path) -> Credentials:
@@ -76,6 +83,10 @@ class GceEndpoint(Endpoint):
             path.write_text(json.dumps(content))
             files[name.replace("-", "_")] = path
         return Credentials(**files)
+
+    def revoke_tokens(self) -> None:
+        """Take back all tokens since the last reset, before their time."""
+        self._ask("POST", "revoke")
 
 
 @contextmanager

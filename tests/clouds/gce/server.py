@@ -23,6 +23,7 @@ from tests.clouds.gce.cloud import Cloud
 from tests.clouds.gce.front import PREFIX, Answer, Front, HttpRequest
 from tests.clouds.gce.instances import Instance
 from tests.clouds.gce.projects import Project
+from tests.clouds.gce.refusals import RefusalError
 from tests.clouds.serving import (
     LONGEST,
     bound,
@@ -34,6 +35,7 @@ from tests.clouds.serving import (
 )
 
 _METADATA = "/computeMetadata/v1/"
+_IMPERSONATION = "/iam/v1/projects/-/serviceAccounts/"
 
 #: How much later (seconds) than a moment a reply that waits for it is made.
 _AFTER = 0.001
@@ -76,7 +78,11 @@ class Server:
                 web.delete("/_test/requests", self._forget_requests),
                 web.post("/_test/reset", self._reset),
                 web.get("/_test/resources", self._resources),
+                web.post("/_test/revoke", self._revoke),
                 web.post("/token", self._token),
+                web.post("/sts/token", self._token),
+                web.get("/subject/{project}", self._subject),
+                web.post(f"{_IMPERSONATION}{{call}}", self._impersonate),
                 web.get("/", self._metadata_root),
                 web.get(f"{_METADATA}{{path:.*}}", self._metadata),
                 web.route("*", f"{PREFIX}{{path:.*}}", self._api),
@@ -143,6 +149,36 @@ class Server:
             answer.status, answer.code = 400, refusal.plain["error"]
             answer.body = json.dumps(refusal.plain).encode()
 
+    async def _subject(self, request: web.Request) -> web.Response:
+        """Give somebody else's token to whom it is meant for."""
+        if request.headers.get("Metadata") != "True":
+            return web.Response(status=400)
+        for account in ACCOUNTS:
+            if account.project == request.match_info["project"]:
+                return web.json_response({"id_token": account.subject})
+        return web.Response(status=404)
+
+    async def _impersonate(self, request: web.Request) -> web.StreamResponse:
+        answer = Answer(at=self._clock(), action="impersonation")
+        email = request.match_info["call"].removesuffix(":generateAccessToken")
+        try:
+            given = self._tokens.impersonated(
+                request.headers.get("Authorization", ""),
+                email,
+                (await request.json())["scope"],
+                self.cloud.behaviour.token_seconds,
+            )
+            answer.body = json.dumps(given).encode()
+        except RefusalError as refusal:
+            answer.status, answer.code = refusal.status, refusal.reason
+            answer.body = json.dumps(refusal.plain()).encode()
+        self._requests.append(answer.logged())
+        return await _sent(request, answer)
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        self._tokens.revoke()
+        return web.json_response({})
+
     async def _metadata_root(self, request: web.Request) -> web.Response:
         return _metadata_reply("computeMetadata/\n")
 
@@ -198,6 +234,11 @@ class Server:
         for account, name in zip(ACCOUNTS, ("first", "other"), strict=True):
             found[name] = account.service_account(uri)
             found[f"{name}-user"] = account.authorized_user(uri)
+            external = account.external_account(self._url)
+            found[f"{name}-external"] = external
+            found[f"{name}-external-acting"] = external | {
+                "service_account_impersonation_url": account.impersonation(self._url)
+            }
         return web.json_response(found)
 
     async def _instances(self, request: web.Request) -> web.Response:
@@ -213,6 +254,7 @@ class Server:
         return web.json_response({})
 
     async def _reset(self, request: web.Request) -> web.Response:
+        self._tokens.begin()
         await self._keeper.emptied()
         self._front = self._begun()
         self._requests.clear()

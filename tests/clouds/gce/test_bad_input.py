@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -75,28 +74,6 @@ async def test_what_does_not_exist_is_named_and_nothing_is_made(
     assert not gce.requests("firewalls.insert")
 
 
-@pytest.mark.parametrize("part", ["private_key", "client_email", "type"])
-async def test_wrong_credentials_are_told_at_once_and_never_shown(
-    gce: GceEndpoint, tmp_path: Path, part: str
-) -> None:
-    known = gce.credentials()
-    wrong = {
-        "private_key": known["other"]["private_key"],
-        "client_email": "nobody@first-project.iam.gserviceaccount.com",
-        "type": "no_such_type",
-    }
-    told = known["first"] | {part: wrong[part]}
-    file = tmp_path / "wrong.json"
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(told))
-    provider = provider_for(gce, tmp_path, credentials=str(file))
-    error = await refused(gce, cluster_on(gce, tmp_path, provider=provider))
-
-    assert isinstance(error, UnauthorizedError)
-    assert "PRIVATE KEY" not in str(error)
-    assert len(gce.requests()) <= FEW
-
-
 async def test_a_project_of_somebody_else_s_is_told_at_once(
     gce: GceEndpoint, tmp_path: Path
 ) -> None:
@@ -116,6 +93,7 @@ async def test_a_project_of_somebody_else_s_is_told_at_once(
         ({"tags": "Not a tag"}, "tags"),
         ({"accelerator_count": 1}, "accelerator_type"),
         ({"scheduling": "cheap"}, "scheduling"),
+        ({"target_shape": "ROUND"}, "target_shape"),
         ({"ssh_from": "everywhere"}, "ssh_from"),
         ({"boot_disk_size": -1}, "boot_disk_size"),
         ({"local_ssd_interface": "SATA"}, "local_ssd_interface"),

@@ -18,7 +18,14 @@ from tests.clouds.gce.running import GceEndpoint, why_no_hosts
 NODES = 12
 
 #: Which faults come with every commit; the others, and other seeds, are soak tests.
-OFTEN = ("all of it", "first launch reset", "reset", "tokens", "truncated")
+OFTEN = (
+    "all of it",
+    "first launch reset",
+    "reset",
+    "tokens",
+    "tokens cut",
+    "truncated",
+)
 
 SEEDS = range(1, 8)
 
@@ -32,6 +39,12 @@ STORMS: dict[str, dict[str, Any]] = {
     "launches reset": {"reset_share": 0.3, "actions": [BULK]},
     "first launch reset": {"reset_share": 1.0, "actions": [BULK], "times": 1},
     "waits reset": {"reset_share": 0.5, "actions": ["zoneOperations.wait"]},
+    "tokens cut": {
+        "abort_share": 0.3,
+        "reset_share": 0.3,
+        "truncate_share": 0.3,
+        "actions": ["token"],
+    },
     "tokens": {"unavailable_share": 0.5, "actions": ["token"]},
     "all of it": dict.fromkeys(
         (

@@ -15,13 +15,14 @@ from aioelasticluster import (
     find_orphans,
     terminate_orphans,
 )
-from aioelasticluster.errors import ConfigurationError
+from aioelasticluster.errors import ConfigurationError, InvalidRequestError
 from tests.clouds.gce.catalogue import IMAGE_ID
 from tests.clouds.gce.client import Api
 from tests.clouds.gce.clusters import (
     alive,
     cluster_on,
     made,
+    node_of,
     provider_for,
     quicken,
     unrecorded,
@@ -78,6 +79,22 @@ async def test_of_a_region_google_chooses_the_zone(
     assert not await unrecorded(gce, cluster.repository)
     await cluster.stop()
     assert not alive(gce)
+    assert not made(gce)
+
+
+async def test_of_a_region_google_may_be_told_how_to_choose(
+    gce: GceEndpoint, tmp_path: Path
+) -> None:
+    provider = provider_for(gce, tmp_path, zone=gce.region)
+    first, *others = gce.zones
+    wish: dict[str, Any] = {"target_shape": "BALANCED", "avoid_zones": first}
+    cluster = cluster_on(gce, tmp_path, 2 * len(others), provider=provider, **wish)
+    assert (await cluster.start(timeout=10)).ok
+
+    zones = [one["zone"] for one in gce.instances()]
+    assert [zones.count(zone) for zone in others] == [2] * len(others)
+    assert not await unrecorded(gce, cluster.repository)
+    await cluster.stop()
     assert not made(gce)
 
 
@@ -207,6 +224,42 @@ async def test_rules_are_made_for_the_cluster_and_go_with_it(
     assert not made(gce)
 
 
+async def test_rules_grow_with_what_further_nodes_ask_for(
+    gce: GceEndpoint, api: Api, tmp_path: Path
+) -> None:
+    first, second = "192.0.2.0/24", "198.51.100.0/24"
+    cluster = cluster_on(gce, tmp_path, 1, ssh_from=first)
+    await cluster.start(timeout=10)
+    cluster.add_node("login", **node_of(gce), ssh_from=second)
+    await cluster.start(timeout=10)
+    cluster.add_node("login", **node_of(gce), ssh_from=first)
+    await cluster.start(timeout=10)
+
+    rule = api.ask("GET", f"global/firewalls/aioec-{cluster.id}-ssh")
+    assert rule["sourceRanges"] == [first, second]
+    assert rule["allowed"] == [{"IPProtocol": "tcp", "ports": ["22"]}]
+    assert len(gce.requests("firewalls.patch")) == 1
+    await cluster.stop()
+    assert not made(gce)
+
+
+async def test_rules_are_for_the_network_that_a_subnetwork_is_of(
+    gce: GceEndpoint, api: Api, tmp_path: Path
+) -> None:
+    wish: dict[str, Any] = {"subnetwork": "private", "ssh_from": "192.0.2.0/24"}
+    cluster = cluster_on(gce, tmp_path, 1, **wish)
+    await cluster.start(timeout=10)
+    rules = api.ask("GET", "global/firewalls")["items"]
+    assert {one["network"].rpartition("/")[2] for one in rules} == {"private"}
+
+    cluster.add_node("login", **node_of(gce), ssh_from="192.0.2.0/24")
+    with pytest.raises(InvalidRequestError, match="default, private"):
+        await cluster.start(timeout=10)
+    assert len(alive(gce)) == 1
+    await cluster.stop()
+    assert not made(gce)
+
+
 # A pause
 
 
@@ -226,6 +279,30 @@ async def test_a_pause_suspends_or_stops(
     await cluster.pause(timeout=10)
     await cluster.stop(timeout=10)
     assert not made(gce)
+
+
+@pytest.mark.parametrize("suspend", [True, False])
+async def test_who_resumes_need_not_know_how_it_was_paused(
+    gce: GceEndpoint, tmp_path: Path, suspend: bool
+) -> None:
+    pausing = provider_for(gce, tmp_path, suspend=suspend)
+    resuming = provider_for(gce, tmp_path, suspend=not suspend)
+    cluster = cluster_on(gce, tmp_path, 2, provider=pausing)
+    await cluster.start(timeout=10)
+    ids = [node.instance_id for node in cluster.get_all_nodes()]
+    async with pausing, resuming:
+        await pausing.pause(ids)
+        gce.forget_requests()
+        for provider in (pausing, resuming):
+            await provider.pause(ids)
+        assert {one["state"] for one in gce.instances()} <= {
+            "SUSPENDED" if suspend else "TERMINATED"
+        }
+        await resuming.resume(ids)
+        await resuming.resume(ids)
+    assert [one["state"] for one in gce.instances()] == ["RUNNING"] * 2
+    assert len(gce.requests()) < 40
+    await cluster.stop(timeout=10)
 
 
 # Host keys

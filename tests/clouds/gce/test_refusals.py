@@ -23,7 +23,7 @@ from tests.clouds.gce.bounded import (
     refused,
     started,
 )
-from tests.clouds.gce.clusters import cluster_on, provider_for, quicken
+from tests.clouds.gce.clusters import alive, cluster_on, provider_for, quicken
 from tests.clouds.gce.running import GceEndpoint
 
 NODES = 12
@@ -179,6 +179,87 @@ async def test_an_image_that_is_deleted_meanwhile_ends_the_start(
 
     assert len(gce.requests(BULK)) == 1
     await nothing_left(gce, cluster)
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_ERROR", "RESOURCE_NOT_READY"])
+async def test_an_instance_that_google_fails_to_delete_is_deleted_anew(
+    gce: GceEndpoint, tmp_path: Path, code: str
+) -> None:
+    cluster = cluster_on(gce, tmp_path, NODES, ssh_from="192.0.2.0/24")
+    assert (await started(gce, cluster)).ok
+    gce.behave(
+        operation_errors={f"instances.delete/{code}": 5, f"firewalls.delete/{code}": 1}
+    )
+    await ended(gce, cluster)
+
+    # Each that failed: asked about once, then begun anew.
+    assert len(gce.requests("instances.delete")) == NODES + 5 + 5
+    assert len(gce.requests("firewalls.delete")) <= 5
+
+
+async def test_an_instance_that_nobody_may_delete_ends_the_stop_and_no_other_one_s_end(
+    gce: GceEndpoint, tmp_path: Path
+) -> None:
+    cluster = cluster_on(gce, tmp_path, NODES)
+    assert (await started(gce, cluster)).ok
+    gce.behave(operation_errors={"instances.delete/PERMISSIONS_ERROR": 2})
+    with anyio.fail_after(BOUND), pytest.raises(UnauthorizedError):
+        await cluster.stop()
+
+    assert len(alive(gce)) == 2
+    assert await cluster.repository.load_all()
+    await ended(gce, cluster)
+
+
+async def test_a_removal_that_google_fails_to_carry_out_is_tried_again(
+    gce: GceEndpoint, tmp_path: Path
+) -> None:
+    cluster = cluster_on(gce, tmp_path, 3)
+    assert (await started(gce, cluster)).ok
+    gce.behave(operation_errors={"instances.delete/INTERNAL_ERROR": 1})
+    with anyio.fail_after(BOUND):
+        await cluster.remove_node("compute002")
+
+    assert len(alive(gce)) == 2
+    await ended(gce, cluster)
+
+
+@pytest.mark.parametrize("suspend", [True, False])
+async def test_a_pause_that_google_fails_to_carry_out_is_tried_again(
+    gce: GceEndpoint, tmp_path: Path, suspend: bool
+) -> None:
+    provider = provider_for(gce, tmp_path, suspend=suspend)
+    cluster = cluster_on(gce, tmp_path, 3, provider=provider)
+    assert (await started(gce, cluster)).ok
+    verb = "suspend" if suspend else "stop"
+    gce.behave(operation_errors={f"instances.{verb}/INTERNAL_ERROR": 2})
+    with anyio.fail_after(BOUND):
+        await cluster.pause()
+
+    state = "SUSPENDED" if suspend else "TERMINATED"
+    assert len(gce.instances(state)) == 3
+    await ended(gce, cluster)
+
+
+async def test_no_room_for_a_paused_node_is_told_and_it_stays(
+    gce: GceEndpoint, tmp_path: Path
+) -> None:
+    cluster = cluster_on(gce, tmp_path, 3)
+    assert (await started(gce, cluster)).ok
+    before = alive(gce)
+    await cluster.pause()
+    gce.behave(capacity={gce.zone: 2})
+    with anyio.fail_after(BOUND), pytest.raises(CapacityError) as caught:
+        await cluster.resume()
+
+    assert caught.value.zone == gce.zone
+    states = sorted(node.state for node in cluster.get_all_nodes())
+    assert states == [NodeState.BOOTING, NodeState.BOOTING, NodeState.PAUSED]
+    gce.behave(capacity={})
+    with anyio.fail_after(BOUND):
+        assert (await cluster.resume()).ok
+    assert alive(gce) == before
+    await ended(gce, cluster)
 
 
 async def test_spot_instances_that_are_taken_back_are_found_by_a_refresh(

@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import jwt
 import pytest
 from gcloud.aio.auth import Token
+from google.auth import identity_pool
 from google.auth.transport.requests import Request as Transport
 from google.oauth2 import credentials as users
 
@@ -57,6 +58,32 @@ def test_googles_own_client_refreshes_a_users_token(api: Api) -> None:
     known.refresh(Transport())
 
     assert with_token(api, known.token).ask("GET", "zones")["items"]
+
+
+@pytest.mark.parametrize("name", ["first-external", "first-external-acting"])
+def test_googles_own_client_exchanges_somebody_elses_token(api: Api, name: str) -> None:
+    told = api.endpoint.credentials()[name]
+    known: Any = identity_pool.Credentials.from_info(told, scopes=SCOPES)  # type: ignore[no-untyped-call]
+    known.refresh(Transport())
+
+    assert with_token(api, known.token).ask("GET", "zones")["items"]
+
+
+def test_a_token_that_only_gets_others_is_good_for_nothing_else(api: Api) -> None:
+    told = api.endpoint.credentials()["first-external"]
+    iam = ["https://www.googleapis.com/auth/iam"]
+    known: Any = identity_pool.Credentials.from_info(told, scopes=iam)  # type: ignore[no-untyped-call]
+    known.refresh(Transport())
+
+    assert refused(with_token(api, known.token)) == (401, "authError")
+
+
+def test_tokens_can_be_taken_back(api: Api) -> None:
+    mine = Api.of(api.endpoint)
+    assert mine.ask("GET", "zones")["items"]
+    api.endpoint.revoke_tokens()
+    assert refused(mine) == (401, "authError")
+    assert Api.of(api.endpoint).ask("GET", "zones")["items"]
 
 
 def test_credentials_are_for_us_alone(api: Api, tmp_path: Path) -> None:
