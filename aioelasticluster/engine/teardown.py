@@ -143,11 +143,10 @@ class Ending:
         for instance in found:
             if instance.state is InstanceState.TERMINATING:
                 continue
-            times = self._left_alone.get(instance.id, 0)
+            times = self._left_alone.get(instance.id)
+            if times and instance.state is not InstanceState.PAUSING:
+                times -= 1  # one that stops may do so on its way to its end
             if not times:
                 due.append(instance.id)
-                times = AGAIN_AFTER
-            elif instance.state is not InstanceState.PAUSING:  # else it may be ending
-                times -= 1
-            self._left_alone[instance.id] = times
+            self._left_alone[instance.id] = times or AGAIN_AFTER
         await self._op.terminate(due)
