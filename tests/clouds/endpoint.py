@@ -7,17 +7,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.clouds.ec2.keeper import SSH_PORT
 
-#: How long (seconds) the server may take to end by itself.
+#: How long (seconds) a fact may take, and the server to end by itself.
 _PATIENCE = 10.0
 
 _ROOT = Path(__file__).parents[2]
@@ -27,11 +29,42 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(ABC):
     """A running server. Methods block, for milliseconds, and count as no requests."""
 
     url: str
     pid: int
+
+    def told(self) -> dict[str, Any]:
+        """Return the arguments that make the same endpoint elsewhere."""
+        return asdict(self)
+
+    @abstractmethod
+    def node(self) -> dict[str, Any]:
+        """Return what every node has: image, login, flavor, security group."""
+
+    @abstractmethod
+    def alive(self) -> set[str]:
+        """Return the ids of all instances that stay, and cost, unless they are ended.
+
+        Ids are those that records have.
+        """
+
+    @abstractmethod
+    def running(self) -> dict[str, set[str]]:
+        """Return the ids of all instances that run, each with its addresses."""
+
+    @abstractmethod
+    def made(self) -> dict[str, list[str]]:
+        """Return what the first account has beside instances, by kind.
+
+        Kinds of which there is nothing are left out, and what was there from the
+        beginning.
+        """
+
+    @abstractmethod
+    def launches(self) -> list[dict[str, Any]]:
+        """Return the requests for instances so far."""
 
     def behave(self, **changes: Any) -> None:
         """Change how the cloud behaves from now on (see `Behaviour`)."""
@@ -81,6 +114,14 @@ class Endpoint:
         except urllib.error.HTTPError as fault:
             with fault:
                 raise ValueError(json.load(fault)["fault"]) from fault
+
+
+def eventually(fact: Callable[[], object]) -> None:
+    """Wait until something becomes true that only the cloud's clock brings about."""
+    deadline = time.monotonic() + _PATIENCE
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def why_no_hosts() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.clouds.ec2.running import Ec2Endpoint
+from tests.clouds.endpoint import eventually
 
 #: How long (seconds) the cloud may take to get somewhere.
 PATIENCE = 20.0
@@ -81,11 +81,3 @@ def refusal(call: Callable[..., object], **arguments: Any) -> str:
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     return str(caught.value.response["Error"]["Code"])
-
-
-def eventually(fact: Callable[[], object]) -> None:
-    """Wait until something becomes true that only the cloud's clock brings about."""
-    deadline = time.monotonic() + PATIENCE
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -13,6 +13,9 @@ from tests.clouds.endpoint import Endpoint, running_server, why_no_hosts
 
 __all__ = ["Ec2Endpoint", "running_ec2", "why_no_hosts"]
 
+#: The states of instances that cost money.
+ALIVE = ("pending", "running", "stopping", "stopped")
+
 
 @dataclass(frozen=True, slots=True)
 class Ec2Endpoint(Endpoint):
@@ -31,6 +34,36 @@ class Ec2Endpoint(Endpoint):
     flavor: str = "c5.large"
     flavors: tuple[str, ...] = tuple(FLAVORS)
     zones: tuple[str, ...] = zones(REGION)
+
+    def node(self) -> dict[str, Any]:
+        return {
+            "image_id": self.image_id,
+            "image_user": self.login,
+            "flavor": self.flavor,
+            "security_group": "default",
+        }
+
+    def alive(self) -> set[str]:
+        return {one["id"] for one in self.instances(*ALIVE)}
+
+    def running(self) -> dict[str, set[str]]:
+        return {
+            one["id"]: {one["address"], one["public_address"]}
+            for one in self.instances("running")
+        }
+
+    def made(self) -> dict[str, list[str]]:
+        kinds = ("key_pairs", "groups", "addresses", "placement_groups")
+        return {
+            kind: one[kind]
+            for one in self.resources()
+            if (one["account"], one["region"]) == (self.account, self.region)
+            for kind in kinds
+            if one[kind]
+        }
+
+    def launches(self) -> list[dict[str, Any]]:
+        return self.requests("RunInstances")
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from aioelasticluster.errors import (
     InvalidRequestError,
     UnauthorizedError,
 )
+from tests.clouds.clusters import KEY_NAME, made, new_key
 from tests.clouds.ec2.client import Api
-from tests.clouds.ec2.clusters import KEY_NAME, cluster_on, made, new_key, quicken
+from tests.clouds.ec2.clusters import cluster_on, quicken
 from tests.clouds.ec2.clusters import provider_for as provider
 from tests.clouds.ec2.running import Ec2Endpoint
 

@@ -15,50 +15,16 @@ from aioelasticluster.errors import (
     InvalidRequestError,
     ProviderError,
     QuotaError,
-    StartError,
 )
 from aioelasticluster.model.events import Event, NodeMoved
-from aioelasticluster.model.reports import StartReport
 from aioelasticluster.model.states import NodeState
-from tests.clouds.ec2.clusters import (
-    NoSsh,
-    alive,
-    cluster_on,
-    made,
-    new_key,
-    provider_for,
-    quicken,
-    unrecorded,
-)
-from tests.clouds.ec2.running import Ec2Endpoint, why_no_hosts
-
-NODES = 12
-
-#: How long (seconds) a start, or a stop, may take however much goes wrong.
-BOUND = 30.0
-
-SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 8))]
-
-#: Faults that come by chance, at any request.
-STORMS: dict[str, dict[str, Any]] = {
-    "throttled": {"throttle_share": 0.3},
-    "unavailable": {"unavailable_share": 0.3},
-    "truncated": {"truncate_share": 0.3},
-    "aborted": {"abort_share": 0.3},
-    "reset": {"reset_share": 0.2},
-    "launches reset": {"reset_share": 0.3, "actions": ["RunInstances"]},
-    "first launch reset": {"reset_share": 1.0, "actions": ["RunInstances"], "times": 1},
-    "all of it": dict.fromkeys(
-        (
-            "abort_share",
-            "reset_share",
-            "throttle_share",
-            "truncate_share",
-            "unavailable_share",
-        ),
-        0.06,
-    ),
-}
+from aioelasticluster.providers.base import AbstractCloudProvider
+from tests.clouds.bounded import BOUND, ended, refused, started
+from tests.clouds.clusters import NoSsh, new_key, unrecorded
+from tests.clouds.ec2.clusters import cluster_on, provider_for, quicken
+from tests.clouds.ec2.running import Ec2Endpoint
+from tests.clouds.endpoint import Endpoint
+from tests.clouds.faulting import NODES, Faults
 
 #: Why EC2 ends what it has accepted, and what that is to our callers.
 REASONS: dict[str, type[Exception]] = {
@@ -84,157 +50,32 @@ def ec2(ec2: Ec2Endpoint) -> Ec2Endpoint:
     return ec2
 
 
-async def started(ec2: Ec2Endpoint, cluster: Cluster, **how: Any) -> StartReport:
-    """Start a cluster in bounded time; what is reported is what there is."""
-    with anyio.fail_after(BOUND):
-        report = await cluster.start(timeout=BOUND, **how)
-    running = {one["id"] for one in ec2.instances("running")}
-    nodes = {node.name: node.instance_id for node in cluster.get_all_nodes()}
-    assert {nodes[name] for name in report.alive} == running
-    assert len(report.alive) == len(running)
-    assert not await unrecorded(ec2, cluster.repository)
-    return report
+class TestOnEc2(Faults):
+    launching = "RunInstances"
 
+    @pytest.fixture
+    def cloud(self, ec2: Ec2Endpoint) -> Ec2Endpoint:
+        return ec2
 
-async def refused(ec2: Ec2Endpoint, cluster: Cluster, **how: Any) -> StartError:
-    """Start a cluster in vain, in bounded time; nothing stays."""
-    with anyio.fail_after(BOUND):
-        with pytest.raises(StartError) as caught:
-            await cluster.start(timeout=BOUND, **how)
-    assert not alive(ec2)
-    assert not made(ec2)
-    assert not await cluster.repository.load_all()
-    return caught.value
+    @pytest.fixture
+    def hosts(self, ec2_hosts: Ec2Endpoint) -> Ec2Endpoint:
+        return ec2_hosts
 
+    def provider(self, cloud: Endpoint, folder: Path) -> AbstractCloudProvider:
+        assert isinstance(cloud, Ec2Endpoint)
+        return provider_for(cloud)
 
-async def ended(ec2: Ec2Endpoint, cluster: Cluster) -> None:
-    """Stop a cluster in bounded time; nothing stays."""
-    with anyio.fail_after(BOUND):
-        await cluster.stop()
-    assert not alive(ec2)
-    assert not made(ec2)
-    assert not await cluster.repository.load_all()
+    def cluster(
+        self, cloud: Endpoint, folder: Path, count: int = NODES, **how: Any
+    ) -> Cluster:
+        assert isinstance(cloud, Ec2Endpoint)
+        return cluster_on(cloud, folder, count, **how)
 
-
-def launched_twice(ec2: Ec2Endpoint) -> list[tuple[str, int]]:
-    """Return places in orders (token, index) that were launched more than once."""
-    places = [(one["token"], one["index"]) for one in ec2.instances()]
-    return [place for place in set(places) if places.count(place) > 1]
-
-
-# Requests that fail
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("storm", STORMS)
-async def test_a_cluster_gets_through_requests_that_fail(
-    ec2: Ec2Endpoint, tmp_path: Path, storm: str, seed: int
-) -> None:
-    cluster = cluster_on(ec2, tmp_path, NODES // 2, kinds=("frontend", "compute"))
-    ec2.behave(seed=seed, **STORMS[storm])
-    report = await started(ec2, cluster)
-
-    assert seed > 1 or any(one["fault"] or one["code"] for one in ec2.requests())
-    assert report.ok
-    assert len(report.alive) == len(ec2.instances()) == NODES
-    assert not launched_twice(ec2)
-    await ended(ec2, cluster)
-
-
-@pytest.mark.skipif(bool(why_no_hosts()), reason=why_no_hosts())
-@pytest.mark.parametrize("storm", ["throttled", "all of it"])
-async def test_real_nodes_come_up_while_requests_fail(
-    ec2_hosts: Ec2Endpoint, tmp_path: Path, storm: str
-) -> None:
-    ec2_hosts.behave(boot_seconds=0.1, stop_seconds=0.1, **STORMS[storm])
-    cluster = cluster_on(ec2_hosts, tmp_path, 4, hosts=True)
-    report = await started(ec2_hosts, cluster)
-    results = await cluster.run("echo here")
-
-    assert not report.unrotated
-    assert {result.stdout for result in results.values()} == {"here\n"}
-    assert len(results) == 4
-    await ended(ec2_hosts, cluster)
-
-
-async def test_a_launch_without_an_answer_is_repeated_and_launches_once(
-    ec2: Ec2Endpoint, tmp_path: Path
-) -> None:
-    provider = provider_for(ec2)
-    provider.launch_patience = 0.25
-    cluster = cluster_on(ec2, tmp_path, NODES, provider=provider)
-    ec2.behave(hang_share=1.0, actions=["RunInstances"], times=2)
-    report = await started(ec2, cluster)
-
-    assert report.ok
-    assert len(ec2.requests("RunInstances")) == 3
-    assert len({one["token"] for one in ec2.instances()}) == 1
-    assert len(ec2.instances()) == NODES
-    await ended(ec2, cluster)
-
-
-@pytest.mark.parametrize("fault", ["abort", "hang", "reset", "truncate"])
-async def test_launches_that_are_never_answered_are_found_by_their_token(
-    ec2: Ec2Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
-    monkeypatch.setattr("aioelasticluster.engine.retry.TRANSIENT_TRIES", 2)
-    provider = provider_for(ec2)
-    provider.launch_patience = 0.3
-    cluster = cluster_on(ec2, tmp_path, NODES, provider=provider)
-    ec2.behave(actions=["RunInstances"], **{f"{fault}_share": 1.0})
-    report = await started(ec2, cluster)
-
-    assert report.ok
-    assert len({one["token"] for one in ec2.instances()}) == 1
-    assert len(ec2.instances()) == NODES
-    await ended(ec2, cluster)
-
-
-async def test_a_cloud_that_never_recovers_is_given_up_and_nothing_stays(
-    ec2: Ec2Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("aioelasticluster.engine.retry.TRANSIENT_TRIES", 2)
-    cluster = cluster_on(ec2, tmp_path, NODES)
-    ec2.behave(unavailable_share=1.0, actions=["RunInstances"])
-    with anyio.fail_after(BOUND), pytest.raises(StartError) as caught:
-        await cluster.start(timeout=1)
-
-    assert len(caught.value.report.failed) == NODES
-    assert not ec2.instances()
-    assert not made(ec2)
-    assert not await cluster.repository.load_all()
-
-
-@pytest.mark.parametrize(
-    ("lag", "window"), [(1.0, 2.0), pytest.param(5.0, 6.0, marks=pytest.mark.soak)]
-)
-async def test_instances_that_are_listed_late_are_waited_for(
-    ec2: Ec2Endpoint, tmp_path: Path, lag: float, window: float
-) -> None:
-    ec2.behave(list_lag=lag)
-    provider = provider_for(ec2)
-    provider.settle_window = window
-    cluster = cluster_on(ec2, tmp_path, NODES, provider=provider)
-    report = await started(ec2, cluster)
-
-    assert report.ok
-    assert len(ec2.instances()) == NODES
-    await ended(ec2, cluster)
-
-
-async def test_what_is_stopped_before_it_is_listed_does_not_stay(
-    ec2: Ec2Endpoint, tmp_path: Path
-) -> None:
-    ec2.behave(list_lag=1.0, boot_seconds=60.0)
-    provider = provider_for(ec2)
-    provider.settle_window = 2.0
-    cluster = cluster_on(ec2, tmp_path, NODES, provider=provider)
-    with anyio.fail_after(BOUND), pytest.raises(StartError):
-        await cluster.start(timeout=0.5)
-
-    assert len(ec2.instances()) == NODES
-    assert not alive(ec2)
-    assert not made(ec2)
+    async def gets_through(self, cloud: Endpoint, *storm: Any) -> None:
+        await super().gets_through(cloud, *storm)
+        # In no order's place there ever was more than one instance.
+        places = [(one["token"], one["index"]) for one in cloud.instances()]
+        assert len(places) == len(set(places)) == NODES
 
 
 # No room

@@ -12,15 +12,9 @@ import pytest
 from aioelasticluster import Cluster, NodeSpec
 from aioelasticluster.errors import StartError
 from aioelasticluster.providers.base import Preparation
+from tests.clouds.clusters import KEY_NAME, made, new_key
 from tests.clouds.ec2.client import Api
-from tests.clouds.ec2.clusters import (
-    KEY_NAME,
-    cluster_on,
-    made,
-    new_key,
-    provider_for,
-    quicken,
-)
+from tests.clouds.ec2.clusters import cluster_on, provider_for, quicken
 from tests.clouds.ec2.running import Ec2Endpoint, why_no_hosts
 
 needs_hosts = pytest.mark.skipif(bool(why_no_hosts()), reason=why_no_hosts())

@@ -21,8 +21,9 @@ from aiobotocore.parsers import AioEC2QueryParser
 from anyio import to_thread
 
 from aioelasticluster import BotoCloudProvider
+from tests.clouds.clusters import alive, made, new_key
 from tests.clouds.ec2.client import Api
-from tests.clouds.ec2.clusters import alive, made, new_key, provider_for
+from tests.clouds.ec2.clusters import provider_for
 from tests.clouds.ec2.heartbeat import Pulse, Pulses
 from tests.clouds.ec2.running import Ec2Endpoint
 

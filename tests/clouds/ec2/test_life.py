@@ -8,56 +8,14 @@ from pathlib import Path
 import pytest
 
 from aioelasticluster import (
-    AnsibleSetupProvider,
     BotoCloudProvider,
-    Cluster,
-    ClusterState,
     NodeState,
     SqliteRepository,
 )
-from tests.clouds.ec2.clusters import (
-    NoSsh,
-    alive,
-    cluster_on,
-    made,
-    new_key,
-    quicken,
-    unrecorded,
-)
+from tests.clouds.clusters import NoSsh, alive, made, new_key
+from tests.clouds.ec2.clusters import cluster_on, quicken
 from tests.clouds.ec2.running import Ec2Endpoint
-
-#: Writes a file on each node.
-PLAYBOOK = """
-- hosts: all
-  gather_facts: false
-  tasks:
-    - name: Introduce yourself
-      ansible.builtin.copy:
-        content: "{{ inventory_hostname }}"
-        dest: ~/name
-        mode: "0600"
-"""
-
-
-def ansible(folder: Path) -> AnsibleSetupProvider:
-    """Return a set-up with a playbook of the user's own."""
-    (folder / "mine.yml").write_text(PLAYBOOK)
-    return AnsibleSetupProvider(
-        {"frontend": [], "compute": []},
-        playbook=folder / "mine.yml",
-        # The hosts share this machine's list of users, and have homes of their own.
-        variables={"ansible_shell_type": "aioec_home"},
-        become=False,
-        work_dir=folder / "work",
-        cache_dir=folder / "cache",
-    )
-
-
-async def names_on(cluster: Cluster) -> dict[str, str]:
-    """Return what each node that is set up has in its file."""
-    results = await cluster.run("cat name")
-    assert all(result.ok for result in results.values()), results
-    return {name: result.stdout.strip() for name, result in results.items()}
+from tests.clouds.living import ansible, lives
 
 
 @pytest.mark.ansible
@@ -66,45 +24,15 @@ async def test_a_whole_life_leaves_nothing(
 ) -> None:
     quicken(monkeypatch)
     repository = SqliteRepository(tmp_path / "clusters.sqlite")
+    setup = ansible(tmp_path)
     cluster = cluster_on(
-        ec2_hosts,
-        tmp_path,
-        4,
-        repository=repository,
-        hosts=True,
-        setup=ansible(tmp_path),
+        ec2_hosts, tmp_path, 4, repository=repository, hosts=True, setup=setup
     )
-    cluster.add_node(
-        "frontend", ec2_hosts.image_id, ec2_hosts.login, "t3.small", "default"
-    )
-    report = await cluster.start()
-    assert (report.ok, len(report.alive)) == (True, 5)
-    assert not report.unrotated
-    homes = await cluster.run("pwd")
-    assert len({result.stdout for result in homes.values()}) == 5
-
-    assert len((await cluster.resize("compute", 6)).launched) == 2
-    await cluster.remove_node("compute002")
-    assert await unrecorded(ec2_hosts, repository) == set()
-    assert len(alive(ec2_hosts)) == 6
-
-    assert (await cluster.setup()).ok
-    names = await names_on(cluster)
-    assert names == {name: name for name in names}
-    assert "compute002" not in names
-
-    await cluster.pause()
-    assert cluster.state is ClusterState.PAUSED
-    assert len(ec2_hosts.instances("stopped")) == 6
-    assert len((await cluster.resume()).alive) == 6
-    assert await names_on(cluster) == names  # the disks are still there
-
-    assert made(ec2_hosts)["key_pairs"] != []
-    await cluster.stop()
+    cluster.add_node("frontend", **ec2_hosts.node() | {"flavor": "t3.small"})
+    made = Counter(key_pairs=1)
+    await lives(ec2_hosts, cluster, repository, paused="stopped", made=made)
     assert len(ec2_hosts.instances("terminated")) == 7
     assert len(ec2_hosts.instances()) == 7
-    assert made(ec2_hosts) == {}
-    assert await repository.get_all() == []
 
 
 @pytest.mark.parametrize(

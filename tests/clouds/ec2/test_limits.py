@@ -16,18 +16,9 @@ from aioelasticluster._aio.tasks import together
 from aioelasticluster.model.reports import StartReport
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import LaunchOrder, Preparation
+from tests.clouds.clusters import KEY_NAME, NoSsh, alive, made, new_key, unrecorded
 from tests.clouds.ec2.client import Api
-from tests.clouds.ec2.clusters import (
-    KEY_NAME,
-    NoSsh,
-    alive,
-    cluster_on,
-    made,
-    new_key,
-    provider_for,
-    quicken,
-    unrecorded,
-)
+from tests.clouds.ec2.clusters import cluster_on, provider_for, quicken
 from tests.clouds.ec2.running import Ec2Endpoint
 
 #: How long (seconds) ten launches take at least: five at once, two a second then.

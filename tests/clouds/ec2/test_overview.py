@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clouds.ec2.clusters import alive, made
+from tests.clouds.clusters import alive, made
 from tests.clouds.ec2.running import Ec2Endpoint, running_ec2, why_no_hosts
 
 pytestmark = [

@@ -15,15 +15,8 @@ from aioelasticluster import (
 )
 from aioelasticluster._aio.tasks import together
 from aioelasticluster.errors import ConfigurationError, WrongAccountError
-from tests.clouds.ec2.clusters import (
-    KEY_NAME,
-    alive,
-    cluster_on,
-    made,
-    provider_for,
-    quicken,
-    unrecorded,
-)
+from tests.clouds.clusters import KEY_NAME, alive, made, unrecorded
+from tests.clouds.ec2.clusters import cluster_on, provider_for, quicken
 from tests.clouds.ec2.running import Ec2Endpoint
 from tests.support import RecordingSetup
 

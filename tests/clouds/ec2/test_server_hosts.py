@@ -12,8 +12,9 @@ import asyncssh
 import pytest
 
 from aioelasticluster.ssh.rotation import rotate
-from tests.clouds.ec2.client import Api, eventually
+from tests.clouds.ec2.client import Api
 from tests.clouds.ec2.running import running_ec2, why_no_hosts
+from tests.clouds.endpoint import eventually
 
 pytestmark = pytest.mark.skipif(bool(why_no_hosts()), reason=why_no_hosts())
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.clouds.ec2.client import Api, eventually, refusal
+from tests.clouds.ec2.client import Api, refusal
+from tests.clouds.endpoint import eventually
 
 
 def test_pages_hold_each_instance_once(api: Api) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.clouds.endpoint import eventually
 from tests.clouds.gce.running import GceEndpoint
 
 #: How long (seconds) the cloud may take to get somewhere.
@@ -165,11 +165,3 @@ def metadata(**items: str) -> dict[str, Any]:
 def codes(operation: Mapping[str, Any]) -> list[str]:
     """Return the codes with which an operation failed."""
     return [one["code"] for one in operation.get("error", {}).get("errors", ())]
-
-
-def eventually(fact: Callable[[], object]) -> None:
-    """Wait until something becomes true that only the cloud's clock brings about."""
-    deadline = time.monotonic() + PATIENCE
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -22,6 +22,14 @@ from tests.clouds.gce.catalogue import (
 
 __all__ = ["Credentials", "GceEndpoint", "running_gce", "why_no_hosts"]
 
+#: The states of instances that are gone, or on their way.
+LEAVING = ("STOPPING", "GONE")
+
+
+def id_of(instance: dict[str, Any]) -> str:
+    """Return what records call an instance of the server."""
+    return f"{instance['zone']}/{instance['name']}"
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -58,6 +66,32 @@ class GceEndpoint(Endpoint):
     login: str = "ubuntu"
     flavor: str = "e2-small"
     flavors: tuple[str, ...] = tuple(MACHINE_TYPES)
+
+    def node(self) -> dict[str, Any]:
+        return {
+            "image_id": self.image_id,
+            "image_user": self.login,
+            "flavor": self.flavor,
+            "security_group": "default",
+        }
+
+    def alive(self) -> set[str]:
+        found = self.instances()
+        return {id_of(one) for one in found if one["state"] not in LEAVING}
+
+    def running(self) -> dict[str, set[str]]:
+        return {
+            id_of(one): {one["address"], one["public_address"]}
+            for one in self.instances("RUNNING")
+        }
+
+    def made(self) -> dict[str, list[str]]:
+        (mine,) = (one for one in self.resources() if one["project"] == self.project)
+        return {kind: mine[kind] for kind in ("disks", "firewalls") if mine[kind]}
+
+    def launches(self) -> list[dict[str, Any]]:
+        zonal = self.requests("instances.bulkInsert")
+        return zonal + self.requests("regionInstances.bulkInsert")
 
     @property
     def api_root(self) -> str:

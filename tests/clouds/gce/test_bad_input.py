@@ -14,14 +14,8 @@ from aioelasticluster.errors import (
     InvalidRequestError,
     UnauthorizedError,
 )
-from tests.clouds.gce.clusters import (
-    alive,
-    cluster_on,
-    made,
-    node_of,
-    provider_for,
-    quicken,
-)
+from tests.clouds.clusters import alive, made
+from tests.clouds.gce.clusters import cluster_on, provider_for, quicken
 from tests.clouds.gce.running import GceEndpoint
 
 #: Most requests until wrong credentials are refused, or a wrong wish.
@@ -173,7 +167,7 @@ async def test_a_wrong_wish_of_a_later_kind_does_not_touch_the_nodes_that_run(
     cluster = cluster_on(gce, tmp_path, ssh_from="192.0.2.0/24")
     await cluster.start(timeout=10)
     before, had = alive(gce), made(gce)
-    cluster.add_node("storage", **node_of(gce) | {"image_id": "nothing"})
+    cluster.add_node("storage", **gce.node() | {"image_id": "nothing"})
     with pytest.raises(InvalidRequestError, match="image_id='nothing'"):
         await cluster.start(timeout=10)
 

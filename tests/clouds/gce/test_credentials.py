@@ -18,13 +18,8 @@ import pytest
 from aioelasticluster import GoogleCloudProvider, MemRepository
 from aioelasticluster._aio.polling import backoff, poll
 from aioelasticluster.errors import UnauthorizedError, WrongAccountError
-from tests.clouds.gce.clusters import (
-    alive,
-    cluster_on,
-    made,
-    provider_for,
-    quicken,
-)
+from tests.clouds.clusters import alive, made
+from tests.clouds.gce.clusters import cluster_on, provider_for, quicken
 from tests.clouds.gce.running import GceEndpoint
 from tests.support import RecordingSetup
 

@@ -2,70 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
 
-from aioelasticluster.errors import ProviderError, StartError
+from aioelasticluster import Cluster
+from aioelasticluster.errors import ProviderError
 from aioelasticluster.model.states import NodeState
-from tests.clouds.gce.bounded import BOUND, BULK, ended, nothing_left, started
-from tests.clouds.gce.clusters import alive, cluster_on, provider_for, quicken
-from tests.clouds.gce.running import GceEndpoint, why_no_hosts
+from aioelasticluster.providers.base import AbstractCloudProvider
+from tests.clouds.bounded import BOUND, ended, started
+from tests.clouds.clusters import alive
+from tests.clouds.endpoint import Endpoint
+from tests.clouds.faulting import NODES, Faults, with_seeds
+from tests.clouds.gce.clusters import cluster_on, provider_for, quicken
+from tests.clouds.gce.running import GceEndpoint
 
-NODES = 12
+BULK = "instances.bulkInsert"
 
-#: Which faults come with every commit; the others, and other seeds, are soak tests.
-OFTEN = (
-    "all of it",
-    "first launch reset",
-    "reset",
-    "tokens",
-    "tokens cut",
-    "truncated",
-)
-
-SEEDS = range(1, 8)
-
-#: Faults that come by chance, at any request.
+#: Faults that come by chance at requests that only Google knows.
 STORMS: dict[str, dict[str, Any]] = {
-    "throttled": {"throttle_share": 0.3},
-    "unavailable": {"unavailable_share": 0.3},
-    "truncated": {"truncate_share": 0.3},
-    "aborted": {"abort_share": 0.3},
-    "reset": {"reset_share": 0.2},
-    "launches reset": {"reset_share": 0.3, "actions": [BULK]},
-    "first launch reset": {"reset_share": 1.0, "actions": [BULK], "times": 1},
-    "waits reset": {"reset_share": 0.5, "actions": ["zoneOperations.wait"]},
+    "tokens": {"unavailable_share": 0.5, "actions": ["token"]},
     "tokens cut": {
         "abort_share": 0.3,
         "reset_share": 0.3,
         "truncate_share": 0.3,
         "actions": ["token"],
     },
-    "tokens": {"unavailable_share": 0.5, "actions": ["token"]},
-    "all of it": dict.fromkeys(
-        (
-            "abort_share",
-            "reset_share",
-            "throttle_share",
-            "truncate_share",
-            "unavailable_share",
-        ),
-        0.06,
-    ),
+    "waits reset": {"reset_share": 0.5, "actions": ["zoneOperations.wait"]},
 }
-
-
-def storms() -> Iterator[Any]:
-    """Yield faults with seeds; most are for a soak test."""
-    for storm in STORMS:
-        for seed in SEEDS:
-            often = storm in OFTEN and seed == 1
-            marks = () if often else pytest.mark.soak
-            yield pytest.param(storm, seed, marks=marks, id=f"{storm}-{seed}")
 
 
 @pytest.fixture(autouse=True)
@@ -79,79 +45,35 @@ def gce(gce: GceEndpoint) -> GceEndpoint:
     return gce
 
 
-# Requests that fail
+class TestOnGoogle(Faults):
+    launching = BULK
+    wishes: ClassVar = {"ssh_from": "192.0.2.0/24"}
 
+    @pytest.fixture
+    def cloud(self, gce: GceEndpoint) -> GceEndpoint:
+        return gce
 
-@pytest.mark.parametrize(("storm", "seed"), [*storms()])
-async def test_a_cluster_gets_through_requests_that_fail(
-    gce: GceEndpoint, tmp_path: Path, storm: str, seed: int
-) -> None:
-    kinds = ("frontend", "compute")
-    cluster = cluster_on(
-        gce, tmp_path, NODES // 2, kinds=kinds, ssh_from="192.0.2.0/24"
+    @pytest.fixture
+    def hosts(self, gce_hosts: GceEndpoint) -> GceEndpoint:
+        return gce_hosts
+
+    def provider(self, cloud: Endpoint, folder: Path) -> AbstractCloudProvider:
+        assert isinstance(cloud, GceEndpoint)
+        return provider_for(cloud, folder)
+
+    def cluster(
+        self, cloud: Endpoint, folder: Path, count: int = NODES, **how: Any
+    ) -> Cluster:
+        assert isinstance(cloud, GceEndpoint)
+        return cluster_on(cloud, folder, count, **how)
+
+    @pytest.mark.parametrize(
+        ("storm", "seed"), [*with_seeds(STORMS, ("tokens", "tokens cut"))]
     )
-    gce.behave(seed=seed, **STORMS[storm])
-    report = await started(gce, cluster)
-
-    assert seed > 1 or any(one["fault"] or one["code"] for one in gce.requests())
-    assert report.ok
-    assert len(report.alive) == len(gce.instances()) == NODES
-    await ended(gce, cluster)
-
-
-@pytest.mark.skipif(bool(why_no_hosts()), reason=why_no_hosts())
-async def test_real_nodes_come_up_while_requests_fail(
-    gce_hosts: GceEndpoint, tmp_path: Path
-) -> None:
-    gce_hosts.behave(boot_seconds=0.1, stop_seconds=0.1, **STORMS["all of it"])
-    cluster = cluster_on(gce_hosts, tmp_path, 4, hosts=True)
-    report = await started(gce_hosts, cluster)
-    results = await cluster.run("echo here")
-
-    assert not report.unrotated
-    assert {result.stdout for result in results.values()} == {"here\n"}
-    assert len(results) == 4
-    await ended(gce_hosts, cluster)
-
-
-async def test_a_launch_without_an_answer_is_repeated_and_launches_once(
-    gce: GceEndpoint, tmp_path: Path
-) -> None:
-    provider = provider_for(gce, tmp_path)
-    provider.launch_patience = 1.0
-    cluster = cluster_on(gce, tmp_path, NODES, provider=provider)
-    gce.behave(hang_share=1.0, actions=[BULK], times=1)
-    report = await started(gce, cluster)
-
-    assert report.ok
-    assert len(gce.requests(BULK)) == 2
-    assert len(gce.instances()) == NODES
-    await ended(gce, cluster)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        "reset",
-        *(
-            pytest.param(f, marks=pytest.mark.soak)
-            for f in ("abort", "hang", "truncate")
-        ),
-    ],
-)
-async def test_launches_that_are_never_answered_are_found_by_their_token(
-    gce: GceEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
-    monkeypatch.setattr("aioelasticluster.engine.retry.TRANSIENT_TRIES", 2)
-    provider = provider_for(gce, tmp_path)
-    provider.launch_patience = 0.5
-    cluster = cluster_on(gce, tmp_path, NODES, provider=provider)
-    gce.behave(actions=[BULK], **{f"{fault}_share": 1.0})
-    report = await started(gce, cluster)
-
-    assert report.ok
-    assert len(gce.instances()) == NODES
-    await ended(gce, cluster)
+    async def test_a_cluster_gets_through_google_s_own_requests_that_fail(
+        self, cloud: GceEndpoint, tmp_path: Path, storm: str, seed: int
+    ) -> None:
+        await self.gets_through(cloud, tmp_path, STORMS[storm], seed)
 
 
 async def test_an_operation_that_nobody_can_wait_for_is_looked_up(
@@ -165,20 +87,6 @@ async def test_an_operation_that_nobody_can_wait_for_is_looked_up(
     assert report.ok
     assert len(gce.instances()) == NODES
     await ended(gce, cluster)
-
-
-async def test_a_cloud_that_never_recovers_is_given_up_and_nothing_stays(
-    gce: GceEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("aioelasticluster.engine.retry.TRANSIENT_TRIES", 2)
-    cluster = cluster_on(gce, tmp_path, NODES)
-    gce.behave(unavailable_share=1.0, actions=[BULK])
-    with anyio.fail_after(BOUND), pytest.raises(StartError) as caught:
-        await cluster.start(timeout=1)
-
-    assert len(caught.value.report.failed) == NODES
-    assert not gce.instances()
-    await nothing_left(gce, cluster)
 
 
 async def test_a_token_that_ends_before_its_time_is_replaced(
@@ -216,40 +124,6 @@ async def test_too_many_operations_at_once_are_waited_out(
     assert (await started(gce, cluster)).ok
     gce.behave(operations_limit=0)
     await ended(gce, cluster)
-
-
-# Lists that do not say everything
-
-
-@pytest.mark.parametrize(
-    ("lag", "window"), [(1.0, 2.0), pytest.param(5.0, 6.0, marks=pytest.mark.soak)]
-)
-async def test_instances_that_are_listed_late_are_waited_for(
-    gce: GceEndpoint, tmp_path: Path, lag: float, window: float
-) -> None:
-    gce.behave(list_lag=lag)
-    provider = provider_for(gce, tmp_path)
-    provider.settle_window = window
-    cluster = cluster_on(gce, tmp_path, NODES, provider=provider)
-    report = await started(gce, cluster)
-
-    assert report.ok
-    assert len(gce.instances()) == NODES
-    await ended(gce, cluster)
-
-
-async def test_what_is_stopped_before_it_is_listed_does_not_stay(
-    gce: GceEndpoint, tmp_path: Path
-) -> None:
-    gce.behave(list_lag=1.0, boot_seconds=60.0)
-    provider = provider_for(gce, tmp_path)
-    provider.settle_window = 2.0
-    cluster = cluster_on(gce, tmp_path, NODES, provider=provider)
-    with anyio.fail_after(BOUND), pytest.raises(StartError):
-        await cluster.start(timeout=0.5)
-
-    assert len(gce.requests(BULK)) == 1
-    await nothing_left(gce, cluster)
 
 
 @pytest.mark.parametrize("unasked", [True, False])

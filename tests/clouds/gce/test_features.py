@@ -16,17 +16,10 @@ from aioelasticluster import (
     terminate_orphans,
 )
 from aioelasticluster.errors import ConfigurationError, InvalidRequestError
+from tests.clouds.clusters import alive, made, unrecorded
 from tests.clouds.gce.catalogue import IMAGE_ID
 from tests.clouds.gce.client import Api
-from tests.clouds.gce.clusters import (
-    alive,
-    cluster_on,
-    made,
-    node_of,
-    provider_for,
-    quicken,
-    unrecorded,
-)
+from tests.clouds.gce.clusters import cluster_on, provider_for, quicken
 from tests.clouds.gce.running import GceEndpoint, why_no_hosts
 
 needs_hosts = pytest.mark.skipif(bool(why_no_hosts()), reason=why_no_hosts())
@@ -230,9 +223,9 @@ async def test_rules_grow_with_what_further_nodes_ask_for(
     first, second = "192.0.2.0/24", "198.51.100.0/24"
     cluster = cluster_on(gce, tmp_path, 1, ssh_from=first)
     await cluster.start(timeout=10)
-    cluster.add_node("login", **node_of(gce), ssh_from=second)
+    cluster.add_node("login", **gce.node(), ssh_from=second)
     await cluster.start(timeout=10)
-    cluster.add_node("login", **node_of(gce), ssh_from=first)
+    cluster.add_node("login", **gce.node(), ssh_from=first)
     await cluster.start(timeout=10)
 
     rule = api.ask("GET", f"global/firewalls/aioec-{cluster.id}-ssh")
@@ -252,7 +245,7 @@ async def test_rules_are_for_the_network_that_a_subnetwork_is_of(
     rules = api.ask("GET", "global/firewalls")["items"]
     assert {one["network"].rpartition("/")[2] for one in rules} == {"private"}
 
-    cluster.add_node("login", **node_of(gce), ssh_from="192.0.2.0/24")
+    cluster.add_node("login", **gce.node(), ssh_from="192.0.2.0/24")
     with pytest.raises(InvalidRequestError, match="default, private"):
         await cluster.start(timeout=10)
     assert len(alive(gce)) == 1

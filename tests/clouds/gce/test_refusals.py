@@ -15,18 +15,15 @@ from aioelasticluster.errors import (
     UnauthorizedError,
 )
 from aioelasticluster.model.states import NodeState
-from tests.clouds.gce.bounded import (
-    BOUND,
-    BULK,
-    ended,
-    nothing_left,
-    refused,
-    started,
-)
-from tests.clouds.gce.clusters import alive, cluster_on, provider_for, quicken
+from tests.clouds.bounded import BOUND, ended, nothing_left, refused, started
+from tests.clouds.clusters import alive
+from tests.clouds.gce.clusters import cluster_on, provider_for, quicken
 from tests.clouds.gce.running import GceEndpoint
 
 NODES = 12
+
+#: What makes instances.
+BULK = "instances.bulkInsert"
 
 
 @pytest.fixture(autouse=True)

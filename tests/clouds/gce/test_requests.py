@@ -13,8 +13,8 @@ import pytest
 from aioelasticluster import GoogleCloudProvider, NodeState, SqliteRepository
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.google.launching import bulk_insert
-from tests.clouds.ec2.clusters import new_key
-from tests.clouds.gce.clusters import NoSsh, alive, cluster_on, made
+from tests.clouds.clusters import NoSsh, alive, made, new_key
+from tests.clouds.gce.clusters import cluster_on
 from tests.clouds.gce.refusals import RefusalError
 from tests.clouds.gce.running import GceEndpoint
 from tests.clouds.gce.spec import spec

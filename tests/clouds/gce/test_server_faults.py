@@ -12,8 +12,9 @@ from urllib.error import URLError
 import aiohttp
 import pytest
 
+from tests.clouds.endpoint import eventually
 from tests.clouds.gce.behaviour import Behaviour, Fate
-from tests.clouds.gce.client import Api, RefusedError, bulk, codes, eventually
+from tests.clouds.gce.client import Api, RefusedError, bulk, codes
 
 LAUNCH = ["instances.bulkInsert"]
 

@@ -10,7 +10,8 @@ import asyncssh
 import pytest
 
 from aioelasticluster.ssh.rotation import rotate
-from tests.clouds.gce.client import Api, eventually, metadata
+from tests.clouds.endpoint import eventually
+from tests.clouds.gce.client import Api, metadata
 from tests.clouds.gce.running import GceEndpoint, why_no_hosts
 
 pytestmark = pytest.mark.skipif(bool(why_no_hosts()), reason=why_no_hosts())

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.clouds.endpoint import eventually
 from tests.clouds.gce.client import (
     Api,
     RefusedError,
     bulk,
     codes,
-    eventually,
     properties,
 )
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.clouds.gce.client import Api, RefusedError, eventually, metadata
+from tests.clouds.endpoint import eventually
+from tests.clouds.gce.client import Api, RefusedError, metadata
 
 
 def test_an_instance_provisions_is_staged_and_runs(api: Api) -> None:

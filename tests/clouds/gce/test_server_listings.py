@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.clouds.gce.client import Api, RefusedError, bulk, eventually
+from tests.clouds.endpoint import eventually
+from tests.clouds.gce.client import Api, RefusedError, bulk
 from tests.clouds.gce.filters import compiled
 from tests.clouds.gce.masks import masked, parsed
 from tests.clouds.gce.refusals import RefusalError

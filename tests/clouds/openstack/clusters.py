@@ -11,7 +11,7 @@ import pytest
 from aioelasticluster import Cluster, MemRepository, OpenStackCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository
 from aioelasticluster.setup.base import AbstractSetupProvider
-from tests.clouds.ec2.clusters import KEY_NAME, NoSsh, new_key
+from tests.clouds.clusters import KEY_NAME, NoSsh, new_key
 from tests.clouds.openstack.rig import OpenStackRig
 from tests.support import RecordingSetup
 

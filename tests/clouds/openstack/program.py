@@ -16,7 +16,7 @@ from typing import Any
 
 from aioelasticluster import Cluster, OpenStackCloudProvider
 from aioelasticluster.repositories.base import AbstractClusterRepository
-from tests.clouds.ec2.program import STEPS, _struck
+from tests.clouds.dying import STEPS, struck
 from tests.clouds.openstack.clusters import cluster_on, quick
 from tests.crash.program import BEGUN, DONE, Blows, Script, StruckRepository, say
 
@@ -48,10 +48,7 @@ def quick_provider(access: Mapping[str, Any]) -> OpenStackCloudProvider:
 
 def struck_provider(access: Mapping[str, Any], blows: Blows) -> OpenStackCloudProvider:
     """Return a provider, called by a program that may not survive the call."""
-    provider = quick_provider(access)
-    for step in (*STEPS, "finish"):
-        setattr(provider, step, _struck(getattr(provider, step), step, blows))
-    return provider
+    return struck(quick_provider(access), blows, (*STEPS, "finish"))
 
 
 def planned(

@@ -18,7 +18,7 @@ import pytest
 
 from aioelasticluster.model.records import OrderState
 from aioelasticluster.providers.base import Preparation
-from tests.clouds.ec2.clusters import KEY_NAME, new_key
+from tests.clouds.clusters import KEY_NAME, new_key
 from tests.clouds.openstack.clusters import access, alive, made
 from tests.clouds.openstack.program import EVERYTHING, quick_provider
 from tests.clouds.openstack.proxy import FaultProxy

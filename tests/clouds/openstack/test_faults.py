@@ -17,7 +17,7 @@ from aioelasticluster.errors import (
     StartError,
 )
 from aioelasticluster.model.reports import StartReport
-from tests.clouds.ec2.clusters import KEY_NAME, new_key
+from tests.clouds.clusters import KEY_NAME, new_key
 from tests.clouds.openstack.clusters import (
     alive,
     cluster_on,

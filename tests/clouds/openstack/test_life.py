@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aioelasticluster import ClusterState, SqliteRepository
-from tests.clouds.ec2.test_life import ansible, names_on
+from tests.clouds.living import ansible, names_on
 from tests.clouds.openstack.clusters import (
     NODE,
     alive,

@@ -13,7 +13,7 @@ import pytest
 from anyio import to_thread
 
 from aioelasticluster.providers.openstack.listing import servers_of
-from tests.clouds.ec2.clusters import new_key
+from tests.clouds.clusters import new_key
 from tests.clouds.ec2.test_heartbeat import said
 from tests.clouds.openstack.clusters import access, alive, made
 from tests.clouds.openstack.rig import OpenStackRig

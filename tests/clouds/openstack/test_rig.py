@@ -11,7 +11,7 @@ import pytest
 from keystoneauth1.exceptions import ConnectFailure
 from openstack.exceptions import ForbiddenException
 
-from tests.clouds.ec2.client import eventually
+from tests.clouds.endpoint import eventually
 from tests.clouds.openstack.proxy import FaultProxy
 from tests.clouds.openstack.rig import OpenStackRig
 from tests.clouds.openstack.sharing import MARKS

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.clouds.ec2.client import eventually
+from tests.clouds.endpoint import eventually
 from tests.clouds.openstack.processes import ROOT
 from tests.clouds.openstack.rig import OpenStackRig
 from tests.clouds.openstack.running import UnavailableError, running_openstack

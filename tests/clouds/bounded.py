@@ -10,46 +10,43 @@ import pytest
 from aioelasticluster import Cluster
 from aioelasticluster.errors import StartError
 from aioelasticluster.model.reports import StartReport
-from tests.clouds.gce.clusters import alive, id_of, made, unrecorded
-from tests.clouds.gce.running import GceEndpoint
+from tests.clouds.clusters import unrecorded
+from tests.clouds.endpoint import Endpoint
 
 #: How long (seconds) a start, or a stop, may take however much goes wrong.
 BOUND = 30.0
 
-#: What makes instances.
-BULK = "instances.bulkInsert"
 
-
-async def started(gce: GceEndpoint, cluster: Cluster, **how: Any) -> StartReport:
+async def started(cloud: Endpoint, cluster: Cluster, **how: Any) -> StartReport:
     """Start a cluster in bounded time; what is reported is what there is."""
     with anyio.fail_after(BOUND):
         report = await cluster.start(timeout=BOUND, **how)
-    running = {id_of(one) for one in gce.instances("RUNNING")}
+    running = set(cloud.running())
     nodes = {node.name: node.instance_id for node in cluster.get_all_nodes()}
     assert {nodes[name] for name in report.alive} == running
     assert len(report.alive) == len(running)
-    assert not await unrecorded(gce, cluster.repository)
+    assert not await unrecorded(cloud, cluster.repository)
     return report
 
 
-async def refused(gce: GceEndpoint, cluster: Cluster, **how: Any) -> StartError:
+async def refused(cloud: Endpoint, cluster: Cluster, **how: Any) -> StartError:
     """Start a cluster in vain, in bounded time; nothing stays."""
     with anyio.fail_after(BOUND):
         with pytest.raises(StartError) as caught:
             await cluster.start(timeout=BOUND, **how)
-    await nothing_left(gce, cluster)
+    await nothing_left(cloud, cluster)
     return caught.value
 
 
-async def ended(gce: GceEndpoint, cluster: Cluster) -> None:
+async def ended(cloud: Endpoint, cluster: Cluster) -> None:
     """Stop a cluster in bounded time; nothing stays."""
     with anyio.fail_after(BOUND):
         await cluster.stop()
-    await nothing_left(gce, cluster)
+    await nothing_left(cloud, cluster)
 
 
-async def nothing_left(gce: GceEndpoint, cluster: Cluster) -> None:
+async def nothing_left(cloud: Endpoint, cluster: Cluster) -> None:
     """Assert that neither the cloud nor the records have anything."""
-    assert not alive(gce)
-    assert not made(gce)
+    assert not cloud.alive()
+    assert not cloud.made()
     assert not await cluster.repository.load_all()

@@ -1,4 +1,4 @@
-"""The test server as a program: it never outlives whom it serves."""
+"""The test servers as programs: they never outlive whom they serve."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from tests.clouds.ec2.client import eventually
-from tests.clouds.ec2.running import running_ec2, why_no_hosts
+from tests.clouds.ec2.running import running_ec2
+from tests.clouds.endpoint import Endpoint, eventually, why_no_hosts
+from tests.clouds.gce.running import running_gce
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[2]
+
+Run: TypeAlias = Callable[[], AbstractContextManager[Endpoint]]
 
 _PROGRAM = """
 import sys
-from tests.clouds.ec2.running import running_ec2
+from {module} import {name}
 
-with running_ec2(hosts=len(sys.argv) > 1) as endpoint:
+with {name}(hosts=len(sys.argv) > 1) as endpoint:
     print(endpoint.pid, flush=True)
     sys.stdin.read()
 """
+
+each_server = pytest.mark.parametrize(
+    "run", [running_ec2, running_gce], ids=["ec2", "gce"]
+)
 
 
 def serves(pid: int) -> bool:
@@ -36,14 +46,16 @@ def serves(pid: int) -> bool:
     return any(not stat.startswith("Z") for stat in found.stdout.split())
 
 
+@each_server
 @pytest.mark.parametrize("arguments", [[], ["hosts"]], ids=["alone", "with hosts"])
 def test_it_ends_with_a_user_that_is_killed(
-    arguments: list[str], tmp_path: Path
+    run: Run, arguments: list[str], tmp_path: Path
 ) -> None:
     if arguments and (reason := why_no_hosts()):
         pytest.skip(reason)
+    program = _PROGRAM.format(module=run.__module__, name=run.__name__)
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *arguments],
+        [sys.executable, "-c", program, *arguments],
         cwd=_ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdin=subprocess.PIPE,
@@ -57,11 +69,12 @@ def test_it_ends_with_a_user_that_is_killed(
     eventually(lambda: not serves(pid))
 
 
-def test_it_ends_with_a_test_that_fails() -> None:
+@each_server
+def test_it_ends_with_a_test_that_fails(run: Run) -> None:
     pids = []
 
     def failing() -> None:
-        with running_ec2() as endpoint:
+        with run() as endpoint:
             pids.append(endpoint.pid)
             raise ZeroDivisionError
 
