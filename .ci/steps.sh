@@ -8,17 +8,25 @@ trap 'rm -rf "${transient[@]}"' EXIT
 durations=()
 
 # Install what the README presupposes, where it is missing (as root, on Debian), and
-# OpenSSH's server if its tests must run.
+# OpenSSH's server and container engines if their tests must run.
 install_what_is_missing() {
-  local packages=()
+  local packages=() PATH=$PATH:/usr/sbin:/sbin
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
   command -v git >/dev/null || packages+=(git)
   command -v ssh >/dev/null || packages+=(openssh-client)
   if required sshd; then
-    (PATH=/usr/sbin:/usr/local/sbin:$PATH; command -v sshd >/dev/null) ||
-      packages+=(openssh-server)
+    command -v sshd >/dev/null || packages+=(openssh-server)
     # As root it insists on a folder that only its service would make.
     [ "$(id -u)" -ne 0 ] || mkdir -p -m 755 /run/sshd
+  fi
+  if required containers; then
+    command -v ip >/dev/null || packages+=(iproute2)
+    command -v iptables >/dev/null || packages+=(iptables)
+    command -v dockerd >/dev/null || packages+=(docker.io)
+    command -v podman >/dev/null ||
+      packages+=(podman netavark aardvark-dns catatonit uidmap)
+    command -v runc >/dev/null || packages+=(runc)
+    command -v mmdebstrap >/dev/null || packages+=(mmdebstrap)
   fi
   if [ ${#packages[@]} -gt 0 ]; then install_packages "${packages[@]}"; fi
 }
@@ -46,10 +54,26 @@ install_packages() {
   timeout --kill-after=10 240 apt-get "${options[@]}" install -y \
     --no-install-recommends "${packages[@]}" </dev/null >"$scratch/apt.log" 2>&1 ||
     { cat "$scratch/apt.log"; return 1; }
-  if [[ " ${packages[*]} " == *" openssh-server "* ]]; then
-    update-rc.d ssh disable >>"$scratch/apt.log" 2>&1
-  fi
+  keep_down "${packages[@]}" >>"$scratch/apt.log" 2>&1
   took "$began" 360 "apt-get install ${packages[*]}"
+}
+
+# Keep what these packages serve from being started at the next boot.
+keep_down() {
+  local package
+  for package; do
+    case $package in
+      openssh-server) update-rc.d ssh disable ;;
+      docker.io) disable docker.service docker.socket containerd.service ;;
+      podman) disable podman.service podman.socket podman-restart.service \
+        podman-auto-update.service podman-auto-update.timer ;;
+    esac
+  done
+}
+
+# Disable units, where this machine has systemd and knows them.
+disable() {
+  ! command -v systemctl >/dev/null || systemctl disable "$@" || true
 }
 
 # Lay out the commit that is checked out, so that nothing uncommitted can help.

@@ -99,6 +99,7 @@ _ERRORS = (
     "ConfigurationError",
     "ElasticlusterError",
     "HostKeyError",
+    "ImageBuildError",
     "InvalidRequestError",
     "InvalidTransitionError",
     "KeyPairError",

@@ -16,6 +16,7 @@ ElasticlusterError
 ├── StopTimeoutError            the cloud has not confirmed yet (a TimeoutError)
 ├── PauseTimeoutError           not all instances are paused yet (a TimeoutError)
 ├── SetupError                  a host failed; `report` says which and why
+├── ImageBuildError             an image for nodes could not be made
 ├── RepositoryError             the stored record cannot be read or written
 ├── SshError                    a node cannot be reached
 │   ├── UnreachableError        … no answer (retried)
@@ -179,6 +180,10 @@ class SetupError(ElasticlusterError):
     def __init__(self, report: SetupReport) -> None:
         super().__init__(str(report))
         self.report = report
+
+
+class ImageBuildError(ElasticlusterError):
+    """An image for nodes could not be made; the message ends with the last words."""
 
 
 class RepositoryError(ElasticlusterError):

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.hosts.kernel import FORWARDING
 from tests.hosts.slots import Slot
-
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 @contextmanager
@@ -25,7 +24,6 @@ def linked(slot: Slot, pid: int) -> Iterator[None]:
     _run("ip", "link", "delete", slot.link, check=False)
     peer = ("peer", "name", "eth0", "netns", str(pid))
     _run("ip", "link", "add", slot.link, "type", "veth", *peer)
-    forwarded = _FORWARDING.read_text().strip()
     try:
         _run("ip", "address", "add", f"{slot.outside}/30", "dev", slot.link)
         _run("ip", "link", "set", slot.link, "up")
@@ -33,9 +31,8 @@ def linked(slot: Slot, pid: int) -> Iterator[None]:
         _inside(pid, "ip", "address", "add", f"{slot.inside}/30", "dev", "eth0")
         _inside(pid, "ip", "link", "set", "eth0", "up")
         _inside(pid, "ip", "route", "add", "default", "via", slot.outside)
-        _inside(pid, "sh", "-c", f"echo 1 >{_FORWARDING}")
+        _inside(pid, "sh", "-c", f"echo 1 >{FORWARDING}")
         _run("ip", "route", "add", slot.network, "via", slot.inside)
-        _FORWARDING.write_text("1")
         for rule in rules:
             _run("iptables", "--wait", *rule)
         yield
@@ -43,8 +40,6 @@ def linked(slot: Slot, pid: int) -> Iterator[None]:
         for rule in rules:
             _without(rule)
         _run("ip", "link", "delete", slot.link, check=False)
-        if forwarded == "0" and not _others():
-            _FORWARDING.write_text("0")
 
 
 def _rules(slot: Slot) -> list[list[str]]:
@@ -65,8 +60,8 @@ def _without(rule: list[str]) -> None:
         pass
 
 
-def _others() -> bool:
-    """Whether another engine's line is there, which needs forwarding as well."""
+def other_engines() -> bool:
+    """Whether another engine's line is there, which needs the same of the kernel."""
     return any(Path("/sys/class/net").glob("aioec-test*"))
 
 

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.hosts.contents import sweep
 from tests.hosts.engines import ENGINES
 from tests.hosts.images import have_image
 from tests.hosts.running import RunningEngine, running_engine
@@ -35,7 +34,6 @@ def _started(config: pytest.Config, kind: str) -> RunningEngine | Exception:
     config.add_cleanup(stack.close)
     try:
         engine = stack.enter_context(running_engine(kind))
-        sweep(engine.url)
         have_image(engine.url)
     except Exception as fault:
         return fault

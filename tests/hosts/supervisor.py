@@ -21,12 +21,24 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from tests.hosts.contents import sweep
 from tests.hosts.engines import ENGINES, Engine, socket_in, told
-from tests.hosts.links import linked
+from tests.hosts.kernel import FORWARDING, WATCHES, at_least
+from tests.hosts.links import linked, other_engines
 from tests.hosts.slots import Slot, free_slot
 
 #: How long (seconds) an engine may take to answer, and to end.
 _START, _END = 60.0, 15.0
+
+#: What comes before an engine: folders of its own where all engines would use the same
+#: ones, and its line, or it would not find the addresses of its own machine.
+_GATE = """\
+mkdir -p /run/netns
+mount -t tmpfs tmpfs /run/netns
+mount -t tmpfs tmpfs /dev/shm
+while ! ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done
+exec "$@"
+"""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -38,14 +50,21 @@ def main(name: str) -> None:
         signal.signal(one, _leave)
     threading.Thread(target=_leave_with_input, daemon=True).start()
     with ExitStack() as stack:
+        for setting, value in ((FORWARDING, 1), (WATCHES, 8192)):
+            stack.enter_context(at_least(setting, value, other_engines))
         slot = stack.enter_context(free_slot(name))
         run = stack.enter_context(_run_folder())
         pid = stack.enter_context(_engine(ENGINES[name], slot, run))
         stack.enter_context(linked(slot, pid))
         _wait_for(run)
-        sys.stdout.write(told(f"unix://{socket_in(run)}", pid, run) + "\n")
+        url = f"unix://{socket_in(run)}"
+        sweep(url)  # what a killed run has left
+        sys.stdout.write(told(url, pid, run) + "\n")
         sys.stdout.flush()
-        threading.Event().wait()
+        try:
+            threading.Event().wait()
+        finally:
+            sweep(url)
 
 
 def _leave(number: int, frame: object) -> NoReturn:
@@ -77,11 +96,9 @@ def _engine(engine: Engine, slot: Slot, run: Path) -> Iterator[int]:
     command, environment = engine.command(slot, run)
     apart = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
     log = slot.folder / "log"
-    # It waits for its line, or it would not find the address of its own machine.
-    gate = 'while ! ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done; exec "$@"'
     with log.open("wb") as output, _end_of(slot, run):
         process = subprocess.Popen(
-            [*apart, "--kill-child", "sh", "-c", gate, "engine", *command],
+            [*apart, "--kill-child", "sh", "-c", _GATE, "engine", *command],
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -15,17 +15,13 @@ import anyio
 from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.processes import run_process
 from aioelasticluster._aio.tasks import accompanied
-from aioelasticluster.errors import ElasticlusterError, UnsupportedError
+from aioelasticluster.errors import ImageBuildError, UnsupportedError
 from aioelasticluster.providers.containers.recipes import PACKAGES, SUITE, ImageRecipe
 
 #: How often (seconds) it is looked whether mmdebstrap has said something new.
 _LOOK = 0.5
 
 _in_thread = Blocking(width=2, patience=600.0)
-
-
-class BootstrapError(ElasticlusterError):
-    """mmdebstrap failed; the message ends with what it said last."""
 
 
 async def root_filesystem(
@@ -37,7 +33,7 @@ async def root_filesystem(
 ) -> Path:
     """Return a tar file of the recipe's root file system; made only if it must be.
 
-    Raises `UnsupportedError` where mmdebstrap is missing, `BootstrapError` where it
+    Raises `UnsupportedError` where mmdebstrap is missing, `ImageBuildError` where it
     fails. A cancellation ends it and leaves nothing.
     """
     folder = await _in_thread(_cache_folder, cache)
@@ -79,7 +75,7 @@ async def _run(recipe: ImageRecipe, draft: Path, report: Callable[[str], None]) 
                 _command(draft), environment=os.environ, folder=draft, output=log
             )
         if status:
-            raise BootstrapError(f"mmdebstrap: {await _in_thread(_last_words, log)}")
+            raise ImageBuildError(f"mmdebstrap: {await _in_thread(_last_words, log)}")
     finally:
         await _in_thread(log.close)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aioelasticluster._aio.blocking import Blocking
-from aioelasticluster.errors import ElasticlusterError, InvalidRequestError
+from aioelasticluster.errors import ImageBuildError, InvalidRequestError
 from aioelasticluster.providers.containers.bootstrap import root_filesystem
 from aioelasticluster.providers.containers.calls import Calls, NotThereError, calling
 from aioelasticluster.providers.containers.recipes import ImageRecipe
@@ -37,10 +37,6 @@ class BuiltImage:
     id: str
     digest: str
     built: bool
-
-
-class ImageBuildError(ElasticlusterError):
-    """An image could not be made; the message ends with what was said last."""
 
 
 async def build_image(

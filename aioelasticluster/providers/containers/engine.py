@@ -10,18 +10,25 @@ from typing import Any
 import anyio
 
 from aioelasticluster._aio.finish import all_hidden
-from aioelasticluster._aio.tasks import each
-from aioelasticluster.errors import ProviderError, UnknownOutcomeError
+from aioelasticluster._aio.tasks import accompanied, each
+from aioelasticluster.errors import (
+    InvalidRequestError,
+    ProviderError,
+    UnknownOutcomeError,
+)
 from aioelasticluster.providers.base import Launched, LaunchOrder, Preparation
 from aioelasticluster.providers.containers.calls import Calls, NotThereError, calling
 from aioelasticluster.providers.containers.host_keys import host_keys_of
-from aioelasticluster.providers.containers.launching import Maker
+from aioelasticluster.providers.containers.launching import STOP_SIGNAL, Maker
 from aioelasticluster.providers.containers.listing import Container, listed
 from aioelasticluster.providers.containers.naming import renamed, token_label
 from aioelasticluster.providers.containers.resources import Preparing, remove_made
 
 #: Containers that are made, ended or asked about at a time.
 WIDTH = 8
+
+#: For how long (seconds) a systemd that was told to halt may seem not to have heard it.
+DEAF = 2.0
 
 
 @asynccontextmanager
@@ -84,12 +91,11 @@ class Engine:
 
     async def terminate(self, ids: Sequence[str]) -> None:
         """Kill and remove containers, with their anonymous volumes."""
-        options = {"force": "true", "v": "true"}
-        await self._each(ids, partial(self._act, "DELETE", "", options))
+        await self._each(ids, self._terminate)
 
     async def stop(self, ids: Sequence[str]) -> None:
-        """Have systemd stop containers."""
-        await self._each(ids, partial(self._act, "POST", "/stop", {}))
+        """Have systemd stop containers, as long as it may take there."""
+        await self._each(ids, self._halt)
 
     async def start(self, ids: Sequence[str]) -> None:
         """Start containers."""
@@ -115,6 +121,26 @@ class Engine:
             await self._act("POST", "/rename", name, id)
 
         await self._each([id for id in ids if id in names], rename)
+
+    async def _terminate(self, id: str) -> None:
+        try:  # even if it is told to force it, Podman asks first, and waits
+            await self._act("POST", "/kill", {"signal": "SIGKILL"}, id)
+        except InvalidRequestError:
+            pass  # it does not run
+        await self._act("DELETE", "", {"force": "true", "v": "true"}, id)
+
+    async def _halt(self, id: str) -> None:
+        async with accompanied(self._insist_on_halt(id)):
+            await self._act("POST", "/stop", {}, id)
+
+    async def _insist_on_halt(self, id: str) -> None:
+        """Repeat the signal: a systemd that is only starting has lost the first one."""
+        while True:
+            await anyio.sleep(DEAF)
+            try:
+                await self._act("POST", "/kill", {"signal": STOP_SIGNAL}, id)
+            except InvalidRequestError:
+                return  # it runs no more
 
     async def _act(
         self, method: str, verb: str, parameters: Mapping[str, Any], id: str

@@ -45,7 +45,9 @@ for unit in getty.target console-getty.service systemd-logind.service \
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
   e2scrub_all.timer e2scrub_reap.service man-db.timer systemd-firstboot.service \
   sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
-  dev-hugepages.mount dev-mqueue.mount; do
+  sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount \
+  systemd-remount-fs.service systemd-update-utmp.service \
+  systemd-update-utmp-runlevel.service systemd-journal-flush.service; do
   ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 # systemd-user sessions need logind, which is masked.

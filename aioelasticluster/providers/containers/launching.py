@@ -37,7 +37,10 @@ CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN")
 _SECURITY = ("seccomp=unconfined", "apparmor=unconfined")
 
 #: How long (seconds) systemd may take to end everything when a node is paused.
-STOP_TIMEOUT = 20
+STOP_TIMEOUT = 60
+
+#: What tells systemd to halt.
+STOP_SIGNAL = "SIGRTMIN+3"
 
 
 class Maker:
@@ -111,7 +114,7 @@ class Maker:
             "Labels": self._labels(index),
             "User": "0",
             "WorkingDir": "/",
-            "StopSignal": "SIGRTMIN+3",  # systemd's "halt"
+            "StopSignal": STOP_SIGNAL,
             "StopTimeout": STOP_TIMEOUT,
             "Healthcheck": {"Test": ["NONE"]},
             "ExposedPorts": {"22/tcp": {}},

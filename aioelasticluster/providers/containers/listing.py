@@ -143,10 +143,16 @@ def _fault(code: int, said: Sequence[str], image: str) -> ProviderError:
             f"image {image}: {words}. Build one with `aioelasticluster image build`, "
             "or install what is missing (systemd, openssh-server) in yours"
         )
+    if not said:
+        return ProviderError(
+            f"systemd in the container ended at once (status {code}), without a word, "
+            "as it does where the engine's machine has too few inotify instances for "
+            "all containers. Raise them there: sysctl -w "
+            "fs.inotify.max_user_instances=8192"
+        )
     return ProviderError(
-        f"systemd in the container ended at once (status {code}): it does not get on "
-        "with the control groups, or the rights, that the engine gives it. "
-        f"It said: {words or 'nothing'}. Docker or Podman with cgroup v2, or root's "
-        "Docker on a machine with both versions, is known to work; see also "
-        "fs.inotify.max_user_instances, where many containers run"
+        f"systemd in the container ended at once (status {code}): {words}. It does not "
+        "get on with the control groups, or the rights, that the engine gives it. "
+        "Docker and Podman do as root, and rootless where the machine has cgroup v2 "
+        "alone"
     )
