@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import asyncssh
 
@@ -50,7 +51,8 @@ def cluster_on(
     *,
     name: str = "demo",
     repository: AbstractClusterRepository | None = None,
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    host_keys: Literal["injected", "cloud"] = "injected",
     **kinds: int,
 ) -> Cluster:
     """Return a planned cluster with so many nodes of each kind.
@@ -66,7 +68,8 @@ def cluster_on(
         f"{key}.pub",
         str(key),
         repository=repository if repository is not None else MemRepository(),
+        host_keys=host_keys,
     )
     for kind, count in kinds.items():
-        cluster.add_nodes(kind, count, **NODE | (options or {}))
+        cluster.add_nodes(kind, count, **{**NODE, **(options or {})})
     return cluster

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+from pathlib import Path
 
 from aioelasticluster.providers.containers.building import BuiltImage, build_image
 from aioelasticluster.providers.containers.recipes import ImageRecipe, own_authorities
@@ -27,6 +28,10 @@ DOWNLOADS = (
 )
 
 
+#: How many images are kept.
+_KEPT = 3
+
+
 def recipe() -> ImageRecipe:
     """Return the recipe; the Debian is made here, since no registry need be there."""
     return ImageRecipe(base=None, downloads=DOWNLOADS, authorities=own_authorities())
@@ -44,7 +49,12 @@ def have_image(docker_host: str) -> BuiltImage:
                 wanted, tag=TAG, docker_host=docker_host, cache=folder / "images"
             )
         )
-        for old in (folder / "images").glob("*.tar"):
-            if old.stem != wanted.digest:
-                old.unlink()
+        _forget_old(folder / "images")
     return built
+
+
+def _forget_old(folder: Path) -> None:
+    """Keep the images that were used last: other checkouts may have other recipes."""
+    made = sorted(folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in made[:-_KEPT]:
+        old.unlink(missing_ok=True)

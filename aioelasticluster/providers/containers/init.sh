@@ -31,8 +31,8 @@ unset AIOEC_SEED
 
 umount -R /sys/fs/cgroup 2>/dev/null
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || {
-  echo "aioelasticluster: no cgroup2 for systemd; there are:" >&2
-  grep cgroup /proc/mounts >&2
+  there=$(grep ' cgroup' /proc/mounts | cut -d ' ' -f 2,4 | cut -d , -f 1)
+  echo "aioelasticluster: no cgroup2 for systemd; mounted are" $there >&2
 }
 export container=docker
 exec "$systemd"

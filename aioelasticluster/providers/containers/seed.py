@@ -2,7 +2,8 @@
 
 An image with cloud-init finds its user-data where the data source NoCloud looks for
 them, and applies them itself. Other images need none: a small script, run before the
-SSH server by systemd, applies those modules that `providers.cloud_config` knows.
+SSH server by systemd, applies those modules that `providers.cloud_config` knows;
+what it says is in /var/log/aioelasticluster.log.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ ConditionPathExists=!/usr/bin/cloud-init
 Type=oneshot
 RemainAfterExit=yes
 Environment=HOSTNAME=%H
+StandardOutput=append:/var/log/aioelasticluster.log
+StandardError=inherit
 ExecStart=/bin/sh -u /var/lib/aioelasticluster/boot
 [Install]
 WantedBy=multi-user.target
@@ -52,6 +55,8 @@ ConditionPathExists=!/var/lib/aioelasticluster/finished
 Type=oneshot
 RemainAfterExit=yes
 TimeoutStartSec=infinity
+StandardOutput=append:/var/log/aioelasticluster.log
+StandardError=inherit
 ExecStart=/bin/sh -u /var/lib/aioelasticluster/after-ssh
 ExecStartPost=/bin/touch /var/lib/aioelasticluster/finished
 [Install]
