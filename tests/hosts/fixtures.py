@@ -50,9 +50,13 @@ def podman(pytestconfig: pytest.Config) -> RunningEngine:
 
 
 @pytest.fixture
-def engine(docker: RunningEngine) -> Iterator[RunningEngine]:
-    """Return the engine that the test uses: dockerd; nothing may be left in it."""
-    yield from left_as_found(docker)
+def engine(request: pytest.FixtureRequest) -> Iterator[RunningEngine]:
+    """Return the engine that the test uses; nothing may be left in it.
+
+    It is dockerd, where the test is not parametrised (indirectly) with another one.
+    """
+    kind = getattr(request, "param", "docker")
+    yield from left_as_found(request.getfixturevalue(kind))
 
 
 @pytest.fixture

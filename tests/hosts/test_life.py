@@ -27,6 +27,9 @@ MANY_WAYS = [
 pytestmark = [*MARKS, pytest.mark.timeout(120, func_only=True)]
 
 
+@pytest.mark.parametrize(
+    "engine", ["docker", pytest.param("podman", marks=pytest.mark.soak)], indirect=True
+)
 async def test_a_cluster_lives_from_start_to_stop(
     make_cluster: MakeCluster, engine: RunningEngine
 ) -> None:
