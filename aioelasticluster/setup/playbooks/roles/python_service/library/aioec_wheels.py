@@ -50,7 +50,9 @@ def fetch(folder: str, requirements: list[str], arguments: list[str]) -> None:
     """Put the wheels, and pip's own, into `folder/wheels`; build what has none."""
     wheels = os.path.join(folder, "wheels")
     pip = [usable_python(folder), "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "wheel", "--quiet", "-w", wheels, *arguments, "pip", *requirements])
+    # An older pip would else build old packages with whatever tools the host has.
+    options = ["--quiet", "--use-pep517", "-w", wheels]
+    run([*pip, "wheel", *options, *arguments, "pip", *requirements])
 
 
 def usable_python(folder: str) -> str:
