@@ -17,6 +17,13 @@ ADDRESS = (
     " else ansible_facts.default_ipv4.address | default(ansible_host) }}"
 )
 
+#: Whether a host is a container, likewise: some of what it has is another's.
+CONTAINED = (
+    "{{ ansible_facts.virtualization_tech_guest | default([])"
+    " | intersect(['container', 'containerd', 'docker', 'lxc', 'podman'])"
+    " | length > 0 }}"
+)
+
 
 def members(
     groups: Mapping[str, Sequence[str]], hosts: Sequence[SetupHost]
@@ -73,6 +80,7 @@ def _reached(cluster: SetupCluster, host: SetupHost) -> dict[str, Any]:
 def _known_to_all(cluster: SetupCluster) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "aioec_address": ADDRESS,
+        "aioec_contained": CONTAINED,
         "aioec_cluster_id": cluster.id,
         "aioec_cluster_name": cluster.name,
         "aioec_root": cluster.capabilities.root,

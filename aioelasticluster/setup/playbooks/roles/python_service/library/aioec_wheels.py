@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import glob
+import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
-from subprocess import PIPE, STDOUT
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -50,16 +50,12 @@ def fetch(folder: str, requirements: list[str], arguments: list[str]) -> None:
     """Put the wheels, and pip's own, into `folder/wheels`; build what has none."""
     wheels = os.path.join(folder, "wheels")
     pip = [usable_python(folder), "-m", "pip", "--disable-pip-version-check"]
-    # An older pip would else build old packages with whatever tools the host has.
-    options = ["--quiet", "--use-pep517", "-w", wheels]
-    run([*pip, "wheel", *options, *arguments, "pip", *requirements])
+    run([*pip, "wheel", "--quiet", "-w", wheels, *arguments, "pip", *requirements])
 
 
 def usable_python(folder: str) -> str:
     """Return an interpreter that has pip: this one, or a throw-away environment's."""
-    # Asked in a process of its own: this one may import what only its sender has.
-    asked = [sys.executable, "-m", "pip", "--version"]
-    if subprocess.run(asked, stdout=PIPE, stderr=STDOUT).returncode == 0:
+    if importlib.util.find_spec("pip"):
         return sys.executable
     path = os.path.join(folder, "env")
     run([sys.executable, "-m", "venv", path])  # Debian needs python3-venv for it
@@ -71,8 +67,8 @@ def run(command: list[str]) -> None:
     subprocess.run(
         command,
         check=True,
-        stdout=PIPE,
-        stderr=STDOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
 
