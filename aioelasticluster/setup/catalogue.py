@@ -61,6 +61,7 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
             systemd=True,
         ),
         "hpc": Group(role="hpc", root=True, systemd=True),
+        "jupyterhub": Group(role="jupyterhub", root=True, systemd=True),
         "monitoring_node": Group(
             role="monitoring", aliases=("ganglia_monitor",), root=True, systemd=True
         ),
@@ -95,6 +96,8 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
             root=True,
             systemd=True,
         ),
+        "spark_master": Group(role="spark", single=True),
+        "spark_worker": Group(role="spark", needs=("spark_master",)),
     }
 )
 

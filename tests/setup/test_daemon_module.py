@@ -128,7 +128,7 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one(daemon: Daemon) -> None:
     command = [sys.executable, "-c", SERVER, "{port}"]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        wish = {"command": command, "port": port, "address": "127.0.0.1"}
+        wish = {"command": command, "ports": {"port": port}, "address": "127.0.0.1"}
         assert daemon.wanted(**wish)["changed"]
         assert int((daemon.folder / "ready").read_text()) not in (0, port)
         assert not daemon.wanted(**wish)["changed"]

@@ -29,10 +29,11 @@ options:
   command: {type: list, elements: str, required: true, description: What to run.}
   environment: {type: dict, default: {}, description: Variables that it gets, too.}
   build: {type: str, default: "", description: A change of it is a reason to restart.}
-  address: {type: str, description: Where the port must be free.}
-  port:
-    type: int
-    description: Put in the place of {port}; any free one if this one is taken.
+  address: {type: str, description: Where the ports must be free.}
+  ports:
+    type: dict
+    default: {}
+    description: Ports that take the place of {name}; any free one if one is taken.
   ready: {type: path, description: A file that the process writes once it serves.}
   timeout: {type: int, default: 60, description: How long to wait for it (seconds).}
   user: {type: str, default: "", description: Whose process it is; ours by default.}
@@ -41,11 +42,14 @@ options:
 
 RETURN = """
 pid: {type: int, description: The process that was started.}
-port: {type: int, description: The port that took the place of {port}.}
+ports: {type: dict, description: The ports that took the places of their names.}
 """
 
 #: How long (seconds) a process may take to end.
 GRACE = 10.0
+
+#: What it is restarted for.
+REASONS = ("command", "environment", "build", "address", "ports", "user", "unit")
 
 UNITS = "/etc/systemd/system"
 
@@ -83,7 +87,7 @@ def main() -> None:
             "environment": {"type": "dict", "default": {}},
             "build": {"type": "str", "default": ""},
             "address": {"type": "str"},
-            "port": {"type": "int"},
+            "ports": {"type": "dict", "default": {}},
             "ready": {"type": "path"},
             "timeout": {"type": "int", "default": 60},
             "user": {"type": "str", "default": ""},
@@ -97,9 +101,9 @@ def main() -> None:
         daemon.stop(known)
         try:
             known = daemon.start()
-        except (KeyError, OSError, RuntimeError) as fault:
+        except (LookupError, OSError, RuntimeError, ValueError) as fault:
             module.fail_json(msg=f"{module.params['name']}: {fault}")
-    module.exit_json(changed=changed, pid=known["pid"], port=known["port"])
+    module.exit_json(changed=changed, pid=known["pid"], ports=known["ports"])
 
 
 class Daemon:
@@ -110,8 +114,7 @@ class Daemon:
         base = os.path.join(wanted["folder"], wanted["name"])
         self.log, self.state = base + ".log", base + ".json"
         self.variables = {name: str(to) for name, to in wanted["environment"].items()}
-        reasons = ("command", "environment", "build", "address", "port", "user", "unit")
-        text = json.dumps([wanted[reason] for reason in reasons], sort_keys=True)
+        text = json.dumps([wanted[reason] for reason in REASONS], sort_keys=True)
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
     def known(self) -> dict[str, Any]:
@@ -128,9 +131,12 @@ class Daemon:
         ready = self.wanted["ready"]
         if ready and os.path.exists(ready):
             os.unlink(ready)
-        port = self.free_port()
-        words = [word.replace("{port}", str(port)) for word in self.wanted["command"]]
-        known = dict(self.launch(words), digest=self.digest, port=port)
+        words: list[str] = self.wanted["command"]
+        ports: dict[str, int] = {}
+        for name, wanted in self.wanted["ports"].items():
+            ports[name] = free_port(self.wanted["address"], int(wanted))
+            words = [word.replace(f"{{{name}}}", str(ports[name])) for word in words]
+        known = dict(self.launch(words), digest=self.digest, ports=ports)
         with open(self.state, "w") as file:
             json.dump(known, file)
         if ready:
@@ -165,20 +171,6 @@ class Daemon:
             deadline = time.monotonic() + GRACE
             while self.is_running(known) and time.monotonic() < deadline:
                 time.sleep(0.05)
-
-    def free_port(self) -> int:
-        """Return the wanted port, or any free one if it is taken; 0: none is wanted."""
-        address, wanted = self.wanted["address"], self.wanted["port"]
-        if not wanted:
-            return 0
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, wanted))
-            except OSError:
-                probe.bind((address, 0))
-            return int(probe.getsockname()[1])
 
     def wait(self, known: dict[str, Any], ready: str) -> None:
         """Wait until the file is there and holds something."""
@@ -249,6 +241,18 @@ class Unit(Daemon):
         if done.returncode:
             raise RuntimeError(f"systemctl {words[0]}: {done.stdout.strip()}")
         return done.stdout.strip()
+
+
+def free_port(address: str, wanted: int) -> int:
+    """Return the wanted port, or any free one if it is taken."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, wanted))
+        except OSError:
+            probe.bind((address, 0))
+        return int(probe.getsockname()[1])
 
 
 def as_user(name: str) -> dict[str, Any]:

@@ -33,6 +33,10 @@ options:
   requirements: {type: list, elements: str, required: true, description: What is in it.}
   wheels: {type: path, description: A zip file with all the wheels. It is removed.}
   owner: {type: str, default: "", description: Whose it is to be; ours by default.}
+  compile:
+    type: bool
+    default: false
+    description: Whether to compile all modules now, not the imported ones on use.
   launcher: {type: path, description: A script to write, which runs its Python.}
   variables: {type: dict, default: {}, description: What the launcher exports.}
 """
@@ -53,6 +57,7 @@ def main() -> None:
             "requirements": {"type": "list", "elements": "str", "required": True},
             "wheels": {"type": "path"},
             "owner": {"type": "str", "default": ""},
+            "compile": {"type": "bool", "default": False},
             "launcher": {"type": "path"},
             "variables": {"type": "dict", "default": {}},
         }
@@ -62,8 +67,11 @@ def main() -> None:
     if module.params["wheels"]:
         try:
             make_folder(os.path.dirname(path), module.params["owner"])
-            install(path, requirements, module.params["wheels"], key)
+            install(path, requirements, module.params["wheels"])
+            if module.params["compile"]:
+                compile_all(path)
             give(path, module.params["owner"])
+            note(path, key)
         except subprocess.CalledProcessError as fault:
             module.fail_json(msg=f"pip could not install: {fault.output.strip()}")
         except LookupError as fault:
@@ -120,11 +128,12 @@ def give(path: str, owner: str) -> None:
             os.chown(name, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
-def install(path: str, requirements: list[str], wheels: str, key: str) -> None:
-    """Build the environment; the key is written last, so half of one counts as none."""
+def install(path: str, requirements: list[str], wheels: str) -> None:
+    """Build the environment, and remove the archive."""
     shutil.rmtree(path, ignore_errors=True)
     run([sys.executable, "-m", "venv", "--without-pip", path])
-    with tempfile.TemporaryDirectory() as folder:
+    # Beside it, for what is large may not fit into /tmp.
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         with zipfile.ZipFile(wheels) as archive:
             archive.extractall(folder)
         give_pip(path, folder)
@@ -132,9 +141,19 @@ def install(path: str, requirements: list[str], wheels: str, key: str) -> None:
         options = ["--quiet", "--no-compile", "--no-index", "--find-links", folder]
         pip = [python_of(path), "-m", "pip", "--disable-pip-version-check"]
         run([*pip, "install", *options, *requirements])
+    os.unlink(wheels)
+
+
+def compile_all(path: str) -> None:
+    """Compile what can be compiled: some packages have templates that cannot."""
+    command = [python_of(path), "-m", "compileall", "-q", "-j", "0"]
+    subprocess.run([*command, os.path.join(path, "lib")], stdout=subprocess.DEVNULL)
+
+
+def note(path: str, key: str) -> None:
+    """Write the key: the last step, so that half an environment counts as none."""
     with open(os.path.join(path, "aioec-key"), "w") as file:
         file.write(key)
-    os.unlink(wheels)
 
 
 def give_pip(path: str, folder: str) -> None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import glob
-import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
+from subprocess import PIPE, STDOUT
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -50,12 +50,16 @@ def fetch(folder: str, requirements: list[str], arguments: list[str]) -> None:
     """Put the wheels, and pip's own, into `folder/wheels`; build what has none."""
     wheels = os.path.join(folder, "wheels")
     pip = [usable_python(folder), "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "wheel", "--quiet", "-w", wheels, *arguments, "pip", *requirements])
+    # An older pip would else build old packages with whatever tools the host has.
+    options = ["--quiet", "--use-pep517", "-w", wheels]
+    run([*pip, "wheel", *options, *arguments, "pip", *requirements])
 
 
 def usable_python(folder: str) -> str:
     """Return an interpreter that has pip: this one, or a throw-away environment's."""
-    if importlib.util.find_spec("pip"):
+    # Asked in a process of its own: this one may import what only its sender has.
+    asked = [sys.executable, "-m", "pip", "--version"]
+    if subprocess.run(asked, stdout=PIPE, stderr=STDOUT).returncode == 0:
         return sys.executable
     path = os.path.join(folder, "env")
     run([sys.executable, "-m", "venv", path])  # Debian needs python3-venv for it
@@ -67,8 +71,8 @@ def run(command: list[str]) -> None:
     subprocess.run(
         command,
         check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=PIPE,
+        stderr=STDOUT,
         text=True,
     )
 
