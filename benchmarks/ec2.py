@@ -45,7 +45,7 @@ from ec2_clients import (
     our_cluster,
 )
 from measuring import Row, fresh_key, machine, measured_apart
-from reporting import save, show, table_of, table_of_limits, verdicts
+from reporting import promised, save, show, table_of, table_of_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the test server is not installed
 
@@ -138,17 +138,11 @@ def side_by_side(counts: Iterable[int], latency: float, boot: float) -> Row:
         for count in counts
         for client in clients_for(count)
     ]
-    promised = [
-        verdict
-        for row in rows
-        if row["client"] == OURS
-        for verdict in verdicts(row, LIMITS.get(row["nodes"], ()))
-    ]
     return {
         "latency_s": latency,
         "boot_s": boot,
         "rows": rows,
-        "limits": promised,
+        "limits": promised(rows, OURS, LIMITS),
         "left_out": [
             {"client": LIBCLOUD, "nodes": count, "why": WHY}
             for count in counts

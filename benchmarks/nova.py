@@ -29,7 +29,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from measuring import Meter, Row, fresh_key, machine, measured_apart, reach_all
-from reporting import save, show, table_of, table_of_limits, verdicts
+from reporting import promised, save, show, table_of, table_of_limits
 
 from aioelasticluster import (
     AnsibleSetupProvider,
@@ -184,13 +184,7 @@ def side_by_side(counts: Iterable[int]) -> Row:
         rows = [
             measured(client, count, cloud) for count in counts for client in (OURS, SDK)
         ]
-    promised = [
-        verdict
-        for row in rows
-        if row["client"] == OURS
-        for verdict in verdicts(row, LIMITS.get(row["nodes"], ()))
-    ]
-    return {"machine": machine(), "rows": rows, "limits": promised}
+    return {"machine": machine(), "rows": rows, "limits": promised(rows, OURS, LIMITS)}
 
 
 def report(result: Mapping[str, Any]) -> None:

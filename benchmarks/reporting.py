@@ -26,6 +26,18 @@ def verdicts(row: Row, limits: Limits) -> list[Row]:
     ]
 
 
+def promised(
+    rows: Iterable[Row], client: str, limits: Mapping[int, Limits]
+) -> list[Row]:
+    """Hold a client's figures, for each number of nodes, against what is promised."""
+    return [
+        held
+        for row in rows
+        if row["client"] == client
+        for held in verdicts(row, limits.get(row["nodes"], ()))
+    ]
+
+
 def table_of(
     rows: Iterable[Row], columns: Mapping[str, str], title: str, caption: str = ""
 ) -> Table:

@@ -9,9 +9,11 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -31,6 +33,91 @@ from tests.clouds.ec2.keeper import (
 
 #: The longest body (bytes) that is read.
 LONGEST = 1024 * 1024
+
+
+class CloudServer(ABC):
+    """Gives tests what they ask any test cloud for, under `/_test/`."""
+
+    def __init__(
+        self, plan: AddressPlan, clock: Callable[[], float], keeper: Keeper
+    ) -> None:
+        self._plan, self._clock, self._keeper = plan, clock, keeper
+        self._requests: list[dict[str, Any]] = []
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Begin with an empty cloud that behaves as usual."""
+
+    @abstractmethod
+    def behaviour(self) -> dict[str, Any]:
+        """Return how the cloud behaves now."""
+
+    @abstractmethod
+    def behave(self, changes: Mapping[str, Any]) -> None:
+        """Change how the cloud behaves; raise `ValueError`."""
+
+    @abstractmethod
+    def instances(self) -> list[dict[str, Any]]:
+        """Return all instances, as tests are told of them."""
+
+    @abstractmethod
+    def resources(self) -> list[dict[str, Any]]:
+        """Return what each account has beside instances."""
+
+    @abstractmethod
+    def routes(self) -> list[web.RouteDef]:
+        """Return the cloud's own routes."""
+
+    def application(self) -> web.Application:
+        """Return all routes."""
+        application = web.Application(client_max_size=LONGEST)
+        application.router.add_routes(
+            [
+                web.get("/_test/behaviour", self._behaviour),
+                web.put("/_test/behaviour", self._behave),
+                web.get("/_test/cpu", self._cpu),
+                web.get("/_test/instances", self._instances),
+                web.get("/_test/requests", self._list_requests),
+                web.delete("/_test/requests", self._forget_requests),
+                web.post("/_test/reset", self._reset),
+                web.get("/_test/resources", self._resources),
+                *self.routes(),
+            ]
+        )
+        return application
+
+    async def _behaviour(self, request: web.Request) -> web.Response:
+        return web.json_response(self.behaviour())
+
+    async def _behave(self, request: web.Request) -> web.Response:
+        try:
+            self.behave(await request.json())
+        except (TypeError, ValueError) as fault:
+            return web.json_response({"fault": str(fault)}, status=400)
+        return web.json_response(self.behaviour())
+
+    async def _cpu(self, request: web.Request) -> web.Response:
+        hosts = await self._keeper.cpu()
+        return web.json_response({"server": time.process_time(), "hosts": hosts})
+
+    async def _instances(self, request: web.Request) -> web.Response:
+        return web.json_response(self.instances())
+
+    async def _list_requests(self, request: web.Request) -> web.Response:
+        return web.json_response(self._requests)
+
+    async def _forget_requests(self, request: web.Request) -> web.Response:
+        self._requests.clear()
+        return web.json_response({})
+
+    async def _reset(self, request: web.Request) -> web.Response:
+        await self._keeper.emptied()
+        self.begin()
+        self._requests.clear()
+        return web.json_response({})
+
+    async def _resources(self, request: web.Request) -> web.Response:
+        return web.json_response(self.resources())
 
 
 def steady_clock() -> Callable[[], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aioelasticluster.errors import InvalidRequestError
@@ -10,6 +11,7 @@ from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.ec2.calls import Calls
 from aioelasticluster.providers.ec2.listing import wanted
 from aioelasticluster.providers.ec2.naming import own_name, tags_for
+from aioelasticluster.providers.key_pairs import blob, pair_of
 
 
 async def found_key(calls: Calls, preparation: Preparation) -> str:
@@ -18,7 +20,7 @@ async def found_key(calls: Calls, preparation: Preparation) -> str:
     Raises `InvalidRequestError` if the name is taken by another key, or for a kind
     of key that EC2 does not take.
     """
-    name, ours = preparation.key_name, _blob(preparation.public_key)
+    name = preparation.key_name
     _check_kind(preparation)
     mine = own_name(name, preparation.cluster_id)
     answer = await calls(
@@ -27,17 +29,14 @@ async def found_key(calls: Calls, preparation: Preparation) -> str:
         IncludePublicKey=True,
     )
     listed = {pair["KeyName"]: pair for pair in answer.get("KeyPairs", ())}
-    for candidate in (mine, name):
-        if (pair := listed.get(candidate)) is None:
-            continue
-        if not _holds(pair, preparation.public_key, ours):
-            raise InvalidRequestError(
-                f"ssh_key_name={name!r}: EC2's key pair {candidate} is another key "
-                f"(fingerprint {pair.get('KeyFingerprint', 'unknown')}) than "
-                "ssh_key_pub: give that key, or another name"
-            )
-        return candidate
-    return ""
+    return pair_of(
+        preparation,
+        listed,
+        (mine, name),
+        partial(_holds, preparation.public_key),
+        whose="EC2's",
+        fingerprint="KeyFingerprint",
+    )
 
 
 async def import_key(calls: Calls, preparation: Preparation) -> str:
@@ -66,16 +65,11 @@ def _check_kind(preparation: Preparation) -> None:
         )
 
 
-def _holds(pair: Mapping[str, Any], public_key: str, blob: str) -> bool:
+def _holds(public_key: str, pair: Mapping[str, Any]) -> bool:
     """Whether a key pair is this key; not every endpoint shows the key itself."""
     if shown := pair.get("PublicKey"):
-        return _blob(shown) == blob
+        return blob(shown) == blob(public_key)
     return pair.get("KeyFingerprint", "").rstrip("=") in fingerprints(public_key)
-
-
-def _blob(public_key: str) -> str:
-    parts = public_key.split()
-    return parts[1] if len(parts) > 1 else ""
 
 
 def fingerprints(public_key: str) -> frozenset[str]:

@@ -16,6 +16,7 @@ from aioelasticluster.errors import (
     UnauthorizedError,
 )
 from aioelasticluster.providers.base import Preparation
+from aioelasticluster.providers.key_pairs import blob, pair_of
 from aioelasticluster.providers.openstack.naming import made_for, made_name
 from aioelasticluster.providers.openstack.options import NO_GROUP, OpenStackOptions
 from aioelasticluster.providers.options import MADE_GROUP, admitted, resource
@@ -146,22 +147,19 @@ class Preparing:
 
     async def _key(self) -> None:
         """Find the key pair that holds the public key, "" if there is none yet."""
-        self.found["key"] = ""
         answer = await self._calls.get("compute", "/os-keypairs")
         pairs = [item["keypair"] for item in answer["keypairs"]]
         listed = {pair["name"]: pair for pair in pairs}
         made = made_name(self._preparation.cluster_id)
-        for name in (made, self._preparation.key_name):
-            if (pair := listed.get(name)) is None:
-                continue
-            if _blob(pair["public_key"]) != _blob(self._preparation.public_key):
-                raise InvalidRequestError(
-                    f"ssh_key_name={self._preparation.key_name!r}: Nova's key pair "
-                    f"{name} is another key (fingerprint {pair.get('fingerprint')}) "
-                    "than ssh_key_pub: give that key, or another name"
-                )
-            self.found["key"] = name
-            return
+        ours = blob(self._preparation.public_key)
+        self.found["key"] = pair_of(
+            self._preparation,
+            listed,
+            (made, self._preparation.key_name),
+            lambda pair: blob(pair["public_key"]) == ours,
+            whose="Nova's",
+            fingerprint="fingerprint",
+        )
 
     async def _import_key(self) -> str:
         name = made_name(self._preparation.cluster_id)
@@ -284,13 +282,8 @@ def _only(field: str, text: str, things: Collection[Mapping[str, Any]]) -> str:
 
 
 def _check_key(preparation: Preparation) -> None:
-    if not _blob(preparation.public_key):
+    if not blob(preparation.public_key):
         raise InvalidRequestError("ssh_key_pub: not a public key in OpenSSH's format")
-
-
-def _blob(public_key: str) -> str:
-    parts = public_key.split()
-    return parts[1] if len(parts) > 1 else ""
 
 
 def _rules(id: str, networks: Collection[str]) -> list[dict[str, Any]]:

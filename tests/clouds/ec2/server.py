@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,47 +23,25 @@ from tests.clouds.ec2.front import Answer, Front
 from tests.clouds.ec2.instances import Instance
 from tests.clouds.ec2.keeper import Keeper
 from tests.clouds.ec2.signing import HttpRequest
-from tests.clouds.serving import LONGEST, bound, hosting, sent, serve, steady_clock
+from tests.clouds.serving import CloudServer, bound, hosting, sent, serve, steady_clock
 
 
-class Server:
+class Server(CloudServer):
     """A cloud that can be talked to, and set to misbehave."""
 
     def __init__(
         self, plan: AddressPlan, clock: Callable[[], float], keeper: Keeper
     ) -> None:
-        self._plan, self._clock, self._keeper = plan, clock, keeper
-        self._requests: list[dict[str, Any]] = []
-        self._front = self._begun()
+        super().__init__(plan, clock, keeper)
+        self.begin()
 
-    def _begun(self) -> Front:
-        """Return an empty cloud behind its front."""
-        cloud = Cloud(self._clock, self._plan)
-        cloud.changed = self._keeper.changed
-        return Front(cloud)
+    def begin(self) -> None:
+        self.cloud = Cloud(self._clock, self._plan)
+        self.cloud.changed = self._keeper.changed
+        self._front = Front(self.cloud)
 
-    @property
-    def cloud(self) -> Cloud:
-        """The cloud as it is since the last reset."""
-        return self._front.cloud
-
-    def application(self) -> web.Application:
-        """Return the routes."""
-        application = web.Application(client_max_size=LONGEST)
-        application.router.add_routes(
-            [
-                web.get("/_test/behaviour", self._behaviour),
-                web.put("/_test/behaviour", self._behave),
-                web.get("/_test/cpu", self._cpu),
-                web.get("/_test/instances", self._instances),
-                web.get("/_test/requests", self._list_requests),
-                web.delete("/_test/requests", self._forget_requests),
-                web.post("/_test/reset", self._reset),
-                web.get("/_test/resources", self._resources),
-                web.route("*", "/", self._api),
-            ]
-        )
-        return application
+    def routes(self) -> list[web.RouteDef]:
+        return [web.route("*", "/", self._api)]
 
     # -- EC2
 
@@ -84,46 +61,22 @@ class Server:
 
     # -- what tests ask for
 
-    async def _behaviour(self, request: web.Request) -> web.Response:
-        return web.json_response(self.cloud.behaviour.plain())
+    def behaviour(self) -> dict[str, Any]:
+        return self.cloud.behaviour.plain()
 
-    async def _behave(self, request: web.Request) -> web.Response:
-        try:
-            self.cloud.behave(await request.json())
-        except (TypeError, ValueError) as fault:
-            return web.json_response({"fault": str(fault)}, status=400)
-        return web.json_response(self.cloud.behaviour.plain())
+    def behave(self, changes: Mapping[str, Any]) -> None:
+        self.cloud.behave(changes)
 
-    async def _cpu(self, request: web.Request) -> web.Response:
-        hosts = await self._keeper.cpu()
-        return web.json_response({"server": time.process_time(), "hosts": hosts})
-
-    async def _instances(self, request: web.Request) -> web.Response:
+    def instances(self) -> list[dict[str, Any]]:
         now = self._clock()
-        return web.json_response(
-            [
-                _instance(account, one, now)
-                for account in self.cloud.accounts()
-                for one in account.instances.values()
-            ]
-        )
+        return [
+            _instance(account, one, now)
+            for account in self.cloud.accounts()
+            for one in account.instances.values()
+        ]
 
-    async def _list_requests(self, request: web.Request) -> web.Response:
-        return web.json_response(self._requests)
-
-    async def _forget_requests(self, request: web.Request) -> web.Response:
-        self._requests.clear()
-        return web.json_response({})
-
-    async def _reset(self, request: web.Request) -> web.Response:
-        await self._keeper.emptied()
-        self._front = self._begun()
-        self._requests.clear()
-        return web.json_response({})
-
-    async def _resources(self, request: web.Request) -> web.Response:
-        accounts = self.cloud.accounts()
-        return web.json_response([_account(account) for account in accounts])
+    def resources(self) -> list[dict[str, Any]]:
+        return [_account(account) for account in self.cloud.accounts()]
 
 
 def _instance(account: Account, one: Instance, now: float) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from tests.clouds.gce.instances import Instance
 from tests.clouds.gce.projects import Project
 from tests.clouds.gce.refusals import RefusalError
 from tests.clouds.serving import (
-    LONGEST,
+    CloudServer,
     bound,
     hosting,
     sent,
@@ -41,54 +40,36 @@ _IMPERSONATION = "/iam/v1/projects/-/serviceAccounts/"
 _AFTER = 0.001
 
 
-class Server:
+class Server(CloudServer):
     """A cloud that can be talked to, and set to misbehave."""
 
     def __init__(
         self, url: str, plan: AddressPlan, clock: Callable[[], float], keeper: Keeper
     ) -> None:
-        self._url, self._plan, self._clock, self._keeper = url, plan, clock, keeper
-        self._requests: list[dict[str, Any]] = []
+        super().__init__(plan, clock, keeper)
+        self._url = url
         self._tokens = Tokens(clock, f"{url}/token", f"{url}/")
-        self._front = self._begun()
+        self.begin()
 
-    def _begun(self) -> Front:
-        """Return an empty cloud behind its front."""
+    def begin(self) -> None:
         projects = {account.project: account.number for account in ACCOUNTS}
-        cloud = Cloud(self._clock, self._plan, projects)
-        cloud.changed = self._keeper.changed
-        return Front(cloud, self._tokens)
+        self.cloud = Cloud(self._clock, self._plan, projects)
+        self.cloud.changed = self._keeper.changed
+        self._front = Front(self.cloud, self._tokens)
+        self._tokens.begin()
 
-    @property
-    def cloud(self) -> Cloud:
-        """The cloud as it is since the last reset."""
-        return self._front.cloud
-
-    def application(self) -> web.Application:
-        """Return the routes."""
-        application = web.Application(client_max_size=LONGEST)
-        application.router.add_routes(
-            [
-                web.get("/_test/behaviour", self._behaviour),
-                web.put("/_test/behaviour", self._behave),
-                web.get("/_test/cpu", self._cpu),
-                web.get("/_test/credentials", self._credentials),
-                web.get("/_test/instances", self._instances),
-                web.get("/_test/requests", self._list_requests),
-                web.delete("/_test/requests", self._forget_requests),
-                web.post("/_test/reset", self._reset),
-                web.get("/_test/resources", self._resources),
-                web.post("/_test/revoke", self._revoke),
-                web.post("/token", self._token),
-                web.post("/sts/token", self._token),
-                web.get("/subject/{project}", self._subject),
-                web.post(f"{_IMPERSONATION}{{call}}", self._impersonate),
-                web.get("/", self._metadata_root),
-                web.get(f"{_METADATA}{{path:.*}}", self._metadata),
-                web.route("*", f"{PREFIX}{{path:.*}}", self._api),
-            ]
-        )
-        return application
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/_test/credentials", self._credentials),
+            web.post("/_test/revoke", self._revoke),
+            web.post("/token", self._token),
+            web.post("/sts/token", self._token),
+            web.get("/subject/{project}", self._subject),
+            web.post(f"{_IMPERSONATION}{{call}}", self._impersonate),
+            web.get("/", self._metadata_root),
+            web.get(f"{_METADATA}{{path:.*}}", self._metadata),
+            web.route("*", f"{PREFIX}{{path:.*}}", self._api),
+        ]
 
     # -- the API
 
@@ -214,20 +195,6 @@ class Server:
 
     # -- what tests ask for
 
-    async def _behaviour(self, request: web.Request) -> web.Response:
-        return web.json_response(self.cloud.behaviour.plain())
-
-    async def _behave(self, request: web.Request) -> web.Response:
-        try:
-            self.cloud.behave(await request.json())
-        except (TypeError, ValueError) as fault:
-            return web.json_response({"fault": str(fault)}, status=400)
-        return web.json_response(self.cloud.behaviour.plain())
-
-    async def _cpu(self, request: web.Request) -> web.Response:
-        hosts = await self._keeper.cpu()
-        return web.json_response({"server": time.process_time(), "hosts": hosts})
-
     async def _credentials(self, request: web.Request) -> web.Response:
         uri = self._tokens.token_uri
         found = {}
@@ -241,28 +208,20 @@ class Server:
             }
         return web.json_response(found)
 
-    async def _instances(self, request: web.Request) -> web.Response:
+    def behaviour(self) -> dict[str, Any]:
+        return self.cloud.behaviour.plain()
+
+    def behave(self, changes: Mapping[str, Any]) -> None:
+        self.cloud.behave(changes)
+
+    def instances(self) -> list[dict[str, Any]]:
         self.cloud.settle()
         now = self._clock()
-        return web.json_response([_instance(i, now) for i in self.cloud.instances()])
+        return [_instance(one, now) for one in self.cloud.instances()]
 
-    async def _list_requests(self, request: web.Request) -> web.Response:
-        return web.json_response(self._requests)
-
-    async def _forget_requests(self, request: web.Request) -> web.Response:
-        self._requests.clear()
-        return web.json_response({})
-
-    async def _reset(self, request: web.Request) -> web.Response:
-        self._tokens.begin()
-        await self._keeper.emptied()
-        self._front = self._begun()
-        self._requests.clear()
-        return web.json_response({})
-
-    async def _resources(self, request: web.Request) -> web.Response:
+    def resources(self) -> list[dict[str, Any]]:
         self.cloud.settle()
-        return web.json_response([_project(one) for one in self.cloud.projects()])
+        return [_project(one) for one in self.cloud.projects()]
 
 
 def _metadata_reply(

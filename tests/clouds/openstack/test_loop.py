@@ -18,7 +18,8 @@ from tests.clouds.ec2.test_heartbeat import said
 from tests.clouds.openstack.clusters import access, alive, made
 from tests.clouds.openstack.rig import OpenStackRig
 from tests.clouds.openstack.sharing import MARKS
-from tests.providers.openstack.samples import described, tags
+from tests.providers.openstack.samples import described
+from tests.providers.samples import tags
 
 pytestmark = MARKS
 

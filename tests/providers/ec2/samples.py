@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from aioelasticluster.model.records import NodeSpec
-from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.options import resource
-
-CLUSTER = "0123456789abcdef0123456789abcdef"
-TOKEN = "fedcba9876543210fedcba9876543210"
+from tests.providers.samples import TOKEN, tags
 
 
 def spec(**options: Any) -> NodeSpec:
@@ -21,19 +18,6 @@ def spec(**options: Any) -> NodeSpec:
         flavor="c5.large",
         security_group="default",
         options=options,
-    )
-
-
-def tags(*names: str, token: str = TOKEN) -> Tags:
-    return Tags(
-        cluster_id=CLUSTER,
-        cluster="demo",
-        repository="memory-1",
-        owner="me",
-        token=token,
-        kind="compute",
-        names=names,
-        login="debian",
     )
 
 

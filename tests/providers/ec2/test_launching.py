@@ -9,7 +9,8 @@ import pytest
 
 from aioelasticluster import InvalidRequestError
 from aioelasticluster.providers.ec2.launching import run_instances
-from tests.providers.ec2.samples import TOKEN, order
+from tests.providers.ec2.samples import order
+from tests.providers.samples import TOKEN
 
 
 def request(*names: str, zone: str = "", **options: Any) -> dict[str, Any]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aioelasticluster.model.records import NodeSpec
-from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.google.naming import instance_name, labels
 from aioelasticluster.providers.options import resource
+from tests.providers.samples import CLUSTER, TOKEN, tags
 
-CLUSTER = "0123456789abcdef0123456789abcdef"
-TOKEN = "fedcba9876543210fedcba9876543210"
 IMAGE = "projects/debian-cloud/global/images/debian-12-v1"
 
 
@@ -23,19 +21,6 @@ def spec(**options: Any) -> NodeSpec:
         flavor="n1-standard-1",
         security_group="default",
         options=options,
-    )
-
-
-def tags(*names: str) -> Tags:
-    return Tags(
-        cluster_id=CLUSTER,
-        cluster="demo",
-        repository="memory-1",
-        owner="me",
-        token=TOKEN,
-        kind="compute",
-        names=names,
-        login="debian",
     )
 
 

@@ -18,7 +18,8 @@ from aioelasticluster.providers.google.naming import (
     labels,
     region_of,
 )
-from tests.providers.google.samples import CLUSTER, IMAGE, TOKEN, described, order, tags
+from tests.providers.google.samples import IMAGE, described, order
+from tests.providers.samples import CLUSTER, TOKEN, tags
 
 
 def properties(*names: str, zone: str = "us-central1-a", **options: Any) -> Any:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from aioelasticluster.model.records import NodeSpec
-from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.openstack.options import OpenStackOptions
 from aioelasticluster.providers.options import resource
-
-CLUSTER = "0123456789abcdef0123456789abcdef"
-TOKEN = "fedcba9876543210fedcba9876543210"
+from tests.providers.samples import TOKEN, tags
 
 
 def spec(**options: Any) -> NodeSpec:
@@ -22,19 +19,6 @@ def spec(**options: Any) -> NodeSpec:
         flavor="m1.large",
         security_group="default,ssh",
         options=options,
-    )
-
-
-def tags(*names: str) -> Tags:
-    return Tags(
-        cluster_id=CLUSTER,
-        cluster="demo",
-        repository="memory-1",
-        owner="me",
-        token=TOKEN,
-        kind="compute",
-        names=names,
-        login="debian",
     )
 
 

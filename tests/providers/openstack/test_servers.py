@@ -13,7 +13,8 @@ from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import InstanceState
 from aioelasticluster.providers.openstack.launching import servers
 from aioelasticluster.providers.openstack.listing import servers_of
-from tests.providers.openstack.samples import CLUSTER, TOKEN, described, order, tags
+from tests.providers.openstack.samples import described, order
+from tests.providers.samples import CLUSTER, TOKEN, tags
 
 
 def body(*names: str, zone: str = "", **options: Any) -> dict[str, Any]:
