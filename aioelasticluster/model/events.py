@@ -105,7 +105,8 @@ class SetupTaskStarted(Event):
 class SetupTaskDone(Event):
     """One host finished a set-up task.
 
-    `status` is `ok`, `changed`, `skipped`, `failed`, `ignored` or `unreachable`.
+    `status` is `ok`, `changed`, `skipped`, `failed`, `ignored` or `unreachable`;
+    `message` is why it failed, or what a task had to say (Ansible's `debug`).
     """
 
     node: str

@@ -57,7 +57,11 @@ class StartReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostReport:
-    """What set-up did on one host; `message` belongs to the failed task."""
+    """What set-up did on one host; `message` belongs to the failed task.
+
+    `notes` are what tasks had to say although they did not fail: why something was
+    left out.
+    """
 
     host: str
     ok: int = 0
@@ -66,6 +70,7 @@ class HostReport:
     failed_task: str = ""
     message: str = ""
     unreachable: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -74,7 +79,8 @@ class HostReport:
 
     def __str__(self) -> str:
         if self.succeeded:
-            return f"{self.host}: {self.ok} ok, {self.changed} changed"
+            counts = f"{self.host}: {self.ok} ok, {self.changed} changed"
+            return "; ".join([counts, *self.notes])
         step = "unreachable" if self.unreachable else f"task {self.failed_task!r}"
         return f"{self.host}: {step}: {self.message}"
 
@@ -110,8 +116,12 @@ class SetupReport:
     def __str__(self) -> str:
         good = len(self.hosts) - len(self.failed)
         head = f"set up {good} of {len(self.hosts)} hosts in {self.seconds:.1f} s"
-        bad = [str(self.hosts[name]) for name in self.failed]
-        return "\n  ".join([head, *([self.message] if self.message else []), *bad])
+        told = [str(host) for host in self.hosts.values() if _worth_telling(host)]
+        return "\n  ".join([head, *([self.message] if self.message else []), *told])
+
+
+def _worth_telling(host: HostReport) -> bool:
+    return bool(not host.succeeded or host.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

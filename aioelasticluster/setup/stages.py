@@ -84,6 +84,7 @@ def _sum(first: HostReport, then: HostReport) -> HostReport:
         ok=first.ok + then.ok,
         changed=first.changed + then.changed,
         skipped=first.skipped + then.skipped,
+        notes=first.notes + then.notes,
     )
 
 

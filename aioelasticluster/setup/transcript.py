@@ -60,6 +60,7 @@ class _Host:
     message: str = ""
     unreachable: bool = False
     counted: bool = False
+    notes: list[str] = field(default_factory=list)
 
     def take(self, event: Mapping[str, Any], message: str) -> None:
         status = event["status"]
@@ -69,6 +70,8 @@ class _Host:
         if status in ("failed", "unreachable"):
             self.failed_task, self.message = event["task"], message
             self.unreachable = status == "unreachable"
+        elif status == "ok" and message:
+            self.notes.append(message)
 
     def count(self, counts: Mapping[str, int]) -> None:
         """Believe the final counts: a failure may have been rescued."""
@@ -91,6 +94,7 @@ class _Host:
             failed_task=self.failed_task if reached else "playbook",
             message=self.message if reached else absent,
             unreachable=self.unreachable,
+            notes=tuple(self.notes),
         )
 
 

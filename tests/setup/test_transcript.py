@@ -92,6 +92,20 @@ def test_what_was_stopped_says_so_on_every_host_that_it_had_not_reached() -> Non
     assert report.hosts["b"].message == "time was up"
 
 
+def test_what_tasks_say_that_do_not_fail_is_noted() -> None:
+    tape = Tape()
+    tape.result("a", "ok", "/home not mounted: the kernel has no NFS", task="say why")
+    tape.result("b", "ok")
+    tape.stats(a={"ok": 1, "changed": 0}, b={})
+    report = tape.transcript.report(0, "", 1.0)
+    assert report.ok
+    assert report.hosts["a"].notes == ("/home not mounted: the kernel has no NFS",)
+    assert str(report) == (
+        "set up 2 of 2 hosts in 1.0 s\n"
+        "  a: 1 ok, 0 changed; /home not mounted: the kernel has no NFS"
+    )
+
+
 def test_secrets_are_hidden_wherever_they_would_show() -> None:
     secret = 'pass"word\nsecond line'
     tape = Tape(one=secret, nested={"list": ["deeply", 123456]}, short="x", flag=True)

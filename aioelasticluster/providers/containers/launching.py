@@ -129,7 +129,15 @@ class Maker:
         return {
             "NetworkMode": network,
             "CgroupnsMode": "private",
-            "CapAdd": list(CAPABILITIES),
+            "CapAdd": [*CAPABILITIES, *options.capabilities],
+            "Devices": [
+                {
+                    "PathOnHost": device,
+                    "PathInContainer": device,
+                    "CgroupPermissions": "rwm",
+                }
+                for device in options.devices
+            ],
             "SecurityOpt": list(_SECURITY),
             "Tmpfs": {"/run": ""},
             "NanoCpus": round(options.cpus * 1e9),

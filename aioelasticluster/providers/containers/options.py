@@ -16,6 +16,9 @@ USER_DATA_LIMIT = 32 * 1024
 #: What engines take as the name of a volume.
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 
+#: What the engines take as the name of a capability.
+_CAPABILITY = re.compile(r"(?!CAP_)[A-Z][A-Z_]+")
+
 #: The least memory (MiB) with which systemd and an SSH server come up.
 _LEAST_MEMORY = 64
 
@@ -76,6 +79,12 @@ class ContainerOptions:
     #: `<name>-<first 8 of cluster id>`, shared by all nodes that name it, and removed
     #: by `stop`.
     volumes: tuple[str, ...] = ()
+    #: Devices of the engine's machine that it may use, such as `/dev/fuse`, by which
+    #: Gluster is mounted.
+    devices: tuple[str, ...] = ()
+    #: Capabilities that its root has beside those that systemd needs, such as
+    #: `DAC_READ_SEARCH`, without which NFS-Ganesha does not serve.
+    capabilities: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, spec: NodeSpec) -> ContainerOptions:
@@ -97,7 +106,24 @@ class ContainerOptions:
                     f"two of them are to be at {target}",
                     "Give each a place of its own",
                 )
+        options._check_rights()
         return options
+
+    def _check_rights(self) -> None:
+        """Raise `ConfigurationError` for what can be neither device nor capability."""
+        for device in self.devices:
+            if not device.startswith("/dev/"):
+                raise ConfigurationError(
+                    "devices", device, "not a path below /dev", "Give /dev/fuse, say"
+                )
+        for name in self.capabilities:
+            if not _CAPABILITY.fullmatch(name):
+                raise ConfigurationError(
+                    "capabilities",
+                    name,
+                    "not the name of a capability",
+                    "Write it as in capabilities(7), without CAP_: DAC_READ_SEARCH",
+                )
 
     def mounts(self) -> tuple[Mount, ...]:
         """Return the volumes, taken apart."""

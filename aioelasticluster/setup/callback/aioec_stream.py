@@ -27,6 +27,9 @@ requirements:
 #: Longest message (characters) that goes into one line.
 LONGEST = 2000
 
+#: Tasks that are there to say something.
+SAYING = ("debug", "ansible.builtin.debug")
+
 #: What modules say when the cause is elsewhere in their result.
 EMPTY_WORDS = ("non-zero return code", "one or more items failed", "module failure")
 
@@ -88,13 +91,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible is not anno
             pass  # an earlier play's doing
 
     def _result(self, result: Any, status: str) -> None:
-        troubled = status in ("failed", "ignored", "unreachable")
+        message = ""
+        if status in ("failed", "ignored", "unreachable"):
+            message = message_of(result._result)
+        elif status == "ok" and result._task.action in SAYING:
+            message = _text(result._result.get("msg"))[:LONGEST]
         self._write(
             event="result",
             host=result._host.get_name(),
             task=_name_of(result._task),
             status=status,
-            message=message_of(result._result) if troubled else "",
+            message=message,
         )
 
     def _write(self, **event: object) -> None:

@@ -78,7 +78,7 @@ def at(path: str) -> tuple[str, str] | None:
 
 
 def same(mounted: str, wanted: str) -> bool:
-    """Tell whether one of the wanted servers is it, and the folder is the wanted one."""
+    """Tell whether what is mounted is a wanted server's folder."""
     server, _, folder = mounted.rpartition(":")
     servers, _, wanted_folder = wanted.rpartition(":")
     return server in servers.split(",") and folder.strip("/") == wanted_folder.strip(
