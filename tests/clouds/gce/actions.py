@@ -118,7 +118,8 @@ def mutation(*names: str) -> Callable[[Callable[[Call], Work]], Callable[[Call],
 def once(call: Call, begin: Callable[[], Operation]) -> Reply:
     """Begin an operation, unless the request id says that it has begun already."""
     request = request_id(call)
-    before = call.project.requests.get(request)
+    known = call.project.requests if call.behaviour.remembers else {}
+    before = known.get(request)
     if before is not None and before.digest != call.digest():
         raise invalid(
             "requestId", request, "It belongs to a request with other parameters."

@@ -62,6 +62,8 @@ class Behaviour(Behaving):
     #: of them (less than 1). "CODE" befalls single instances that are to be made,
     #: "method/CODE" the operations of another method.
     operation_errors: Mapping[str, float] = field(default_factory=dict)
+    #: Whether it is still known which request an id was of.
+    remembers: bool = True
     #: After how long running spot instances are preempted; 0: never.
     spot_loss: float = 0.0
 

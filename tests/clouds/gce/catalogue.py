@@ -33,6 +33,7 @@ class MachineType:
     architecture: str = "X86_64"
     accelerator: str = ""
     shared: bool = False
+    local_ssds: bool = False
     zones: str = "abcdf"
 
     def offered_in(self, zone: str) -> bool:
@@ -48,7 +49,13 @@ MACHINE_TYPES = {
         MachineType(id="334005", name="e2-medium", cpus=2, memory=4096, shared=True),
         MachineType(id="335002", name="e2-standard-2", cpus=2, memory=8192),
         MachineType(id="335004", name="e2-standard-4", cpus=4, memory=16384),
-        MachineType(id="901016", name="n2-standard-16", cpus=16, memory=65536),
+        MachineType(
+            id="901016",
+            name="n2-standard-16",
+            cpus=16,
+            memory=65536,
+            local_ssds=True,
+        ),
         MachineType(
             id="801060", name="c2-standard-60", cpus=60, memory=245760, zones="ab"
         ),

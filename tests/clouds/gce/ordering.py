@@ -114,10 +114,12 @@ class Order:
             raise invalid(field, "", "Exactly one disk has to be the boot disk.")
         if not given[0].get("boot"):
             raise invalid(f"{field}[0].boot", "false", "Boot disk must be the first.")
-        found = [
-            self._disk(one, f"{field}[{index}]", zone)
-            for index, one in enumerate(given)
-        ]
+        found = []
+        for index, one in enumerate(given):
+            if one.get("type") == "SCRATCH":  # it is a part of the machine
+                self._check_scratch(one, f"{field}[{index}]", machine)
+            else:
+                found.append(self._disk(one, f"{field}[{index}]", zone))
         image = found[0].image
         if image is not None and image.architecture != machine.architecture:
             raise invalid(
@@ -128,7 +130,7 @@ class Order:
         return tuple(found)
 
     def _disk(self, given: Mapping[str, Any], field: str, zone: str) -> DiskPlan:
-        if "source" in given or given.get("type") == "SCRATCH":
+        if "source" in given:
             raise RefusalError(
                 501, "notImplemented", "Only disks made of images are supported here"
             )
@@ -155,6 +157,24 @@ class Order:
                 asked.get("labels", {}), f"{field}.initializeParams.labels"
             ),
         )
+
+    def _check_scratch(
+        self, given: Mapping[str, Any], field: str, machine: MachineType
+    ) -> None:
+        """Refuse a local SSD that cannot be, or not in such a machine."""
+        kind = given.get("initializeParams", {}).get("diskType", "")
+        name = kind if self.bulk else kind.rpartition("/")[2]
+        if name != "local-ssd":
+            raise invalid(f"{field}.initializeParams.diskType", kind, "Local SSDs only")
+        if not given.get("autoDelete") or given.get("boot"):
+            raise invalid(field, "", "Local SSDs go with their instance.")
+        if not machine.local_ssds:
+            raise RefusalError(
+                400,
+                "invalid",
+                f"[{machine.name}, local-ssd] features are not compatible for creating "
+                "instance.",
+            )
 
     def _image(self, text: str | None, field: str) -> Image:
         if not text:
@@ -212,6 +232,13 @@ class Order:
             )
         if limit is not None:
             self._check_limit(limit, f"{field}.maxRunDuration")
+        accelerated = self.properties.get("guestAccelerators")
+        if accelerated and given.get("onHostMaintenance") != "TERMINATE":
+            raise invalid(
+                f"{field}.onHostMaintenance",
+                given.get("onHostMaintenance", "MIGRATE"),
+                "Instances with guest accelerators do not support live migration.",
+            )
         if "terminationTime" in given:
             raise RefusalError(
                 501, "notImplemented", "terminationTime is not supported here"

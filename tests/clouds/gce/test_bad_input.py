@@ -148,6 +148,7 @@ def test_user_data_that_will_not_fit_are_refused_without_a_request(
         ({"boot_disk_type": "pd-magic"}, "pd-magic"),
         ({"flavor": "t2a-standard-2"}, "rchitecture"),
         ({"max_run_duration": 1}, "maxRunDuration"),
+        ({"local_ssd_count": 1}, "local-ssd"),
     ],
 )
 async def test_what_only_a_launch_can_tell_leaves_nothing_either(

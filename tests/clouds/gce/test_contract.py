@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aioelasticluster import GoogleCloudProvider, NodeSpec
-from aioelasticluster.providers.base import AbstractCloudProvider
+from aioelasticluster.providers.base import AbstractCloudProvider, LaunchOrder
 from aioelasticluster.testing.provider_contract import ProviderContract
 from tests.clouds.gce.catalogue import IMAGE_ID
 from tests.clouds.gce.running import GceEndpoint
@@ -47,6 +47,21 @@ class TestOnTheServer(ProviderContract):
 
     def rebuild(self, provider: AbstractCloudProvider) -> GoogleCloudProvider:
         return self.quick(GoogleCloudProvider(**provider.settings()))
+
+    async def test_an_order_that_is_carried_out_already_is_ours_by_its_labels(
+        self, provider: GoogleCloudProvider, order: LaunchOrder
+    ) -> None:
+        ordered = await self.prepared(provider, order)
+        first = await provider.launch(ordered)
+        self.gce.behave(remembers=False)
+        again = await provider.launch(ordered)
+
+        assert [one.id for one in again.instances] == [
+            one.id for one in first.instances
+        ]
+        assert [one.index for one in again.instances] == [0, 1]
+        assert len(self.gce.requests("instances.bulkInsert")) == 2
+        assert len(self.gce.instances()) == 2
 
     def quick(self, provider: GoogleCloudProvider) -> GoogleCloudProvider:
         provider.settle_window = 0.2

@@ -164,7 +164,7 @@ async def test_wrong_credentials_are_one_clear_error_at_once(
 ) -> None:
     provider = provider_of(gce, tmp_path, WRONG[name](gce.credentials()))
     cluster = cluster_on(gce, tmp_path, 1, provider=provider)
-    with anyio.fail_after(2), pytest.raises(UnauthorizedError) as caught:
+    with anyio.fail_after(4), pytest.raises(UnauthorizedError) as caught:
         await cluster.start()
 
     assert "credentials: " in str(caught.value)

@@ -92,7 +92,7 @@ async def test_an_operation_that_nobody_can_wait_for_is_looked_up(
 async def test_a_token_that_ends_before_its_time_is_replaced(
     gce: GceEndpoint, tmp_path: Path
 ) -> None:
-    gce.behave(token_seconds=0.4, boot_seconds=1.5)
+    gce.behave(token_seconds=0.4, boot_seconds=0.8)
     cluster = cluster_on(gce, tmp_path, NODES)
     async with cluster.cloud_provider:
         report = await started(gce, cluster)

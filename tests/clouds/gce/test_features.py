@@ -147,6 +147,25 @@ async def test_the_boot_disk_is_as_asked_for_and_labelled(
     assert found["disks"][0]["autoDelete"] is True
 
 
+async def test_local_ssds_and_accelerators_are_part_of_the_machine(
+    gce: GceEndpoint, api: Api, tmp_path: Path
+) -> None:
+    wish: dict[str, Any] = {"local_ssd_count": 2, "local_ssd_interface": "NVME"}
+    wish |= {"accelerator_type": "nvidia-tesla-t4", "accelerator_count": 1}
+    found = await launched(api, tmp_path, flavor="n2-standard-16", **wish)
+    (accelerator,) = found["guestAccelerators"]
+    assert accelerator["acceleratorType"].endswith("nvidia-tesla-t4")
+    assert accelerator["acceleratorCount"] == 1
+    assert found["scheduling"]["onHostMaintenance"] == "TERMINATE"
+    assert len(made(gce)["disks"]) == 1
+
+    (asked,) = gce.requests("instances.bulkInsert")
+    _, *local = asked["parameters"]["body"]["instanceProperties"]["disks"]
+    assert [(one["type"], one["interface"]) for one in local] == [
+        ("SCRATCH", "NVME")
+    ] * 2
+
+
 @pytest.mark.parametrize("wish", [{"spot": True}, {"scheduling": "preemptible"}])
 async def test_spot_instances_are_deleted_when_they_are_taken_back(
     api: Api, tmp_path: Path, wish: dict[str, Any]
