@@ -33,12 +33,15 @@ _START, _END = 60.0, 15.0
 #: What comes before an engine: folders of its own where all engines would use the same
 #: ones, and its line, or it would not find the addresses of its own machine.
 _GATE = """\
-mkdir -p /run/netns
-mount -t tmpfs tmpfs /run/netns
-mount -t tmpfs tmpfs /dev/shm
+for folder in /run/netns /run/containers /dev/shm; do
+  mount -t tmpfs tmpfs $folder
+done
 while ! ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done
 exec "$@"
 """
+
+#: The folders of these, where a machine without Podman has none.
+_HIDDEN = (Path("/run/netns"), Path("/run/containers"))
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -96,7 +99,7 @@ def _engine(engine: Engine, slot: Slot, run: Path) -> Iterator[int]:
     command, environment = engine.command(slot, run)
     apart = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
     log = slot.folder / "log"
-    with log.open("wb") as output, _end_of(slot, run):
+    with log.open("wb") as output, _traceless():
         process = subprocess.Popen(
             [*apart, "--kill-child", "sh", "-c", _GATE, "engine", *command],
             env={**os.environ, **environment},
@@ -133,12 +136,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _end_of(slot: Slot, run: Path) -> Iterator[None]:
-    """Remove what an engine leaves outside of its namespaces: control groups."""
+def _traceless() -> Iterator[None]:
+    """Remove what an engine leaves outside of its namespaces.
+
+    These are control groups, and folders over which it mounts its own.
+    """
     before = _control_groups()
+    hidden = [path for path in _HIDDEN if not path.exists()]
+    for path in hidden:
+        path.mkdir()
     try:
         yield
     finally:
+        for path in hidden:
+            path.rmdir()
         for path in sorted(_control_groups() - before, reverse=True):
             try:
                 path.rmdir()

@@ -23,6 +23,9 @@ from tests.hosts.sharing import MARKS
 
 pytestmark = MARKS
 
+#: What only cloud-init does, and what our own script does, too.
+USER_DATA = "#cloud-config\ntimezone: Europe/Berlin\nruncmd: [touch /etc/done]\n"
+
 #: What a test makes is called so.
 MADE = "aioelasticluster-tests-made:1"
 
@@ -130,3 +133,28 @@ async def test_a_package_that_does_not_exist_is_named(
             wanted, tag=MADE, docker_host=engine.url, cache=tmp_path / "cache"
         )
     assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600, func_only=True)
+async def test_an_image_with_cloud_init_has_user_data_applied_by_it(
+    url: str, tmp_path: Path
+) -> None:
+    await build_image(
+        ImageRecipe(base=TAG, packages=("cloud-init",)), tag=MADE, docker_host=url
+    )
+    cluster = cluster_on(provider_for(url, image=MADE), tmp_path)
+    cluster.add_node(
+        "frontend",
+        "image",
+        "somebody",
+        "small",
+        "default",
+        image_userdata=USER_DATA,
+    )
+    async with cluster:
+        await cluster.start()
+        done = "cloud-init status --wait >/dev/null"
+        look = f"{done}; id -un; cat /etc/timezone; ls /etc/done"
+        (said,) = (await cluster.run(look)).values()
+    assert said.stdout.split() == ["somebody", "Europe/Berlin", "/etc/done"]

@@ -22,7 +22,7 @@ from aioelasticluster.providers.containers.resources import (
     no_image,
     volume,
 )
-from aioelasticluster.providers.containers.scripts import script
+from aioelasticluster.providers.containers.scripts import INIT
 from aioelasticluster.providers.containers.seed import packed
 
 #: How often a container that another request makes is looked for, and the pause.
@@ -109,7 +109,7 @@ class Maker:
             "Image": self._image,
             "Hostname": name,
             "Entrypoint": ["/bin/sh", "-c"],
-            "Cmd": [script("init")],
+            "Cmd": [INIT],
             "Env": [f"AIOEC_SEED={self._seed}"],
             "Labels": self._labels(index),
             "User": "0",

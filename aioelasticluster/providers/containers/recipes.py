@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aioelasticluster.errors import ConfigurationError
-from aioelasticluster.providers.containers.scripts import script
+from aioelasticluster.providers.containers.scripts import FINISH
 
 #: Where administrators of Debian and its kin put certificates of their own authorities.
 OWN_AUTHORITIES = Path("/usr/local/share/ca-certificates")
@@ -84,7 +84,7 @@ class ImageRecipe:
         """Return the files that `finish.sh` works with, and itself, by path."""
         packages = sorted({*PACKAGES, *self.packages})
         files = {
-            "finish.sh": script("finish").encode(),
+            "finish.sh": FINISH.encode(),
             "packages": _lines(packages),
             "downloads": _lines(sorted(set(self.downloads))),
             "certificates/none": b"",  # so that the folder is there

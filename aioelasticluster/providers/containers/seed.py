@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from aioelasticluster.errors import InvalidRequestError
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.cloud_config import BootPlan, Command, read_user_data
-from aioelasticluster.providers.containers.scripts import script
+from aioelasticluster.providers.containers.scripts import BOOT
 
 #: Where in a container all that is ours lies.
 PLACE = "var/lib/aioelasticluster"
@@ -112,7 +112,7 @@ def _files(order: LaunchOrder) -> Iterator[_File]:
     keys = [order.public_key.strip(), *plan.authorized_keys]
     yield _File(f"{PLACE}/login", login)
     yield _File(f"{PLACE}/authorized_keys", "".join(f"{key}\n" for key in keys))
-    yield _File(f"{PLACE}/boot", script("boot"), 0o755)
+    yield _File(f"{PLACE}/boot", BOOT, 0o755)
     yield from _unit("aioelasticluster-boot", _BOOT_UNIT)
     yield from _host_key(plan)
     yield from _before(plan)
