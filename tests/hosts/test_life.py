@@ -8,8 +8,10 @@ from pathlib import Path
 
 import anyio
 import pytest
+from blockbuster import blockbuster_ctx
 
-from aioelasticluster import ContainerCloudProvider, NodeState
+from aioelasticluster import ContainerCloudProvider, NodeState, StartTimeoutError
+from aioelasticluster.providers.containers.resources import Preparing
 from aioelasticluster.testing.cancelling import WAYS, cancelled
 from tests.crash.program import say
 from tests.hosts.clusters import cluster_on, provider_for
@@ -161,6 +163,32 @@ async def test_what_is_the_user_s_own_is_used_and_stays(
         ask(url, "DELETE", "volumes/data")
     for _ in left_as_found(docker):
         pass
+
+
+async def test_where_containers_are_out_of_reach_a_port_of_this_machine_leads_there(
+    make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with rootless engines, whose networks this machine has no way to."""
+
+    async def yes(self: Preparing) -> bool:
+        return True
+
+    monkeypatch.setattr(Preparing, "_out_of_reach", yes)
+    cluster = make_cluster(compute=1)
+    # The tests' engine is on another machine, so to speak, where the port is open.
+    with pytest.raises(StartTimeoutError, match=r"127\.0\.0\.1 port [0-9]{5}"):
+        await cluster.start(timeout=2)
+
+
+async def test_the_loop_is_never_blocked(
+    make_cluster: MakeCluster, engine: RunningEngine
+) -> None:
+    cluster = make_cluster(compute=2, options={"volumes": ["home:/home"]})
+    with blockbuster_ctx("aioelasticluster.providers.containers"):
+        await cluster.start()
+        await cluster.pause()
+        await cluster.resume()
+        await cluster.stop()
 
 
 @pytest.mark.parametrize("way", MANY_WAYS)
