@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from aioelasticluster.providers.containers.building import DEFAULT_TAG, split_tag
+from tests.hosts.contents import ask, sweep
+from tests.hosts.images import TAG
+from tests.hosts.running import RunningEngine
 from tests.providers.local_cloud import processes_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -126,3 +130,16 @@ def machine(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[M
     for pid in machine.processes():
         os.kill(pid, signal.SIGKILL)
     shutil.rmtree(machine.temporary)
+
+
+@pytest.fixture
+def engine_of_a_stranger(
+    docker: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Return the address of an engine in which the image has its usual name."""
+    name, tag = split_tag(DEFAULT_TAG)
+    ask(docker.url, "POST", f"images/{TAG}/tag?repo={name}&tag={tag}")
+    monkeypatch.setenv("DOCKER_HOST", docker.url)
+    yield docker.url
+    sweep(docker.url)
+    ask(docker.url, "DELETE", f"images/{DEFAULT_TAG}?noprune=true")

@@ -29,16 +29,21 @@ print(sum(n for n, _ in results), *sorted({name for _, name in results}))
 """
 
 RAY = """
-import ray, time
+from itertools import cycle
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 ray.init(logging_level="error", log_to_driver=False)
 names = {node["NodeID"]: node["NodeName"] for node in ray.nodes() if node["Alive"]}
 
-@ray.remote(num_cpus=1, scheduling_strategy="SPREAD")
+@ray.remote
 def square(n):
-    time.sleep(0.2)
     return n * n, ray.get_runtime_context().get_node_id()
 
-results = ray.get([square.remote(n) for n in range(16)])
+def on(node):
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+shares = zip(range(16), cycle(names))
+results = ray.get([square.options(**on(node)).remote(n) for n, node in shares])
 print(sum(n for n, _ in results), *sorted({names[node] for _, node in results}))
 """
 
