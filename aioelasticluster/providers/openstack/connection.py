@@ -22,10 +22,8 @@ WIDTH = 16
 #: How long (seconds) a service may take for an answer.
 READ_TIMEOUT = 60.0
 
-#: The version of Nova's API that is spoken: tags in the create call need it. Types of
-#: volumes need a later one.
+#: The version of Nova's API that is spoken: tags in the create call need it.
 COMPUTE = "2.52"
-VOLUME_TYPES = "2.67"
 
 _PREFIXES = {"image": "/v2", "network": "/v2.0"}
 

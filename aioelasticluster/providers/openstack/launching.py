@@ -1,12 +1,22 @@
-"""One order as one request for several servers."""
+"""One order as one request for several servers, and which servers came of it."""
 
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from aioelasticluster.errors import InvalidRequestError
+import anyio
+
+from aioelasticluster._log import log
+from aioelasticluster.errors import (
+    InvalidRequestError,
+    QuotaError,
+    UnknownOutcomeError,
+)
 from aioelasticluster.providers.base import LaunchOrder
+from aioelasticluster.providers.openstack.listing import Server, listed
 from aioelasticluster.providers.openstack.naming import (
     FLOATING,
     MADE,
@@ -21,6 +31,15 @@ from aioelasticluster.providers.openstack.options import (
     OpenStackOptions,
 )
 from aioelasticluster.providers.options import MADE_GROUP, Place, fitting, resource
+
+if TYPE_CHECKING:
+    from aioelasticluster.providers.openstack.connection import Calls
+
+#: The version of Nova's API from which on volumes have types.
+VOLUME_TYPES = "2.67"
+
+#: How often a fresh order's servers are listed, and the pause (seconds) in between.
+LOOKS, LOOK_PAUSE = 5, 0.5
 
 #: Where Nova looks for the server group.
 _HINTS = "os:scheduler_hints"
@@ -119,3 +138,47 @@ def _boot(order: LaunchOrder, options: OpenStackOptions) -> dict[str, Any]:
 
 def _encoded(user_data: str) -> str:
     return base64.b64encode(user_data.encode()).decode()
+
+
+async def accepted(calls: Calls, order: LaunchOrder) -> Mapping[str, Any]:
+    """Send an order to Nova, once more where only the server group had no room for it.
+
+    What Nova refuses for a quota it has not begun.
+    """
+    request, version = servers(order), version_for(order)
+    send = partial(calls.once, "compute", "POST", "/servers", **version)
+    try:
+        return await send(json=request)
+    except QuotaError as error:
+        ungrouped = without_group(order, request)
+        if ungrouped is None or "servers in group" not in error.message:
+            raise
+        log.warning("nodes are not all kept apart: %s", error)
+    return await send(json=ungrouped)
+
+
+def version_for(order: LaunchOrder) -> dict[str, str]:
+    """Return what says which version of Nova's API an order needs: {} is the usual."""
+    typed = OpenStackOptions.of(order.spec).boot_disk_type
+    return {"microversion": VOLUME_TYPES} if typed else {}
+
+
+async def made_of(calls: Calls, order: LaunchOrder, first: str) -> list[Server]:
+    """Return the servers of an order; raises `UnknownOutcomeError` if one is missing.
+
+    All are listed when Nova has answered. Where it made fewer, for the quota, nothing
+    but a second look tells them from some that are late.
+    """
+    count, seen = len(order.names), -1
+    for _ in range(LOOKS):
+        found = await listed(calls, token_tag(order.token))
+        ours = [server for server in found if server.index < count]
+        if len(ours) == count or (len(ours) == seen and _has(ours, first)):
+            return ours
+        seen = len(ours)
+        await anyio.sleep(LOOK_PAUSE)
+    raise UnknownOutcomeError(f"Nova does not list server {first}, which it has made")
+
+
+def _has(servers: Sequence[Server], id: str) -> bool:
+    return any(server.id == id for server in servers)

@@ -44,6 +44,12 @@ _TASKS: Mapping[str, InstanceState] = {
 #: What no longer exists.
 _GONE = frozenset({"DELETED", "SOFT_DELETED"})
 
+#: What Nova says where no host could take a server.
+_NO_ROOM = ("No valid host", "Exceeded maximum number of retries")
+
+#: What it says of a volume that Cinder has failed to make.
+_NO_VOLUME = "its status is error"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server(Instance):
@@ -102,8 +108,11 @@ def _fault(fault: Mapping[str, Any]) -> ProviderError:
     """Return why a server that was accepted is in error."""
     text = str(fault.get("message") or "the server is in error, without a reason")
     kind: type[ProviderError] = ProviderError
-    if "No valid host" in text or "Exceeded maximum number of retries" in text:
+    if any(words in text for words in _NO_ROOM):
         kind = CapacityError
+    elif _NO_VOLUME in text:
+        kind = CapacityError
+        text += " No storage took it: try another boot_disk_type or boot_disk_size"
     elif "uota" in text or "exceeded" in text.lower():
         kind = QuotaError
     return kind(text, code=str(fault.get("code", "")))

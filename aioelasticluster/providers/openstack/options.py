@@ -44,7 +44,8 @@ class OpenStackOptions:
     #: the user's own, or `none`. Where nothing is said they are softly kept apart, and
     #: only as far as the quotas of server groups and their members allow.
     server_group: str = ""
-    #: Boot from a new volume of so many GiB, of this type; deleted with the node.
+    #: Boot from a new volume of so many GiB, of this type (id or name; else Cinder's
+    #: own choice); deleted with the node.
     boot_disk_size: int = 0
     boot_disk_type: str = ""
     #: Hand user-data over on a drive instead of the metadata service.

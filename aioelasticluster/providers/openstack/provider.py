@@ -23,13 +23,11 @@ from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster._aio.loop_local import LoopLocal
 from aioelasticluster._aio.shared import Shared
 from aioelasticluster._aio.tasks import each
-from aioelasticluster._log import log
 from aioelasticluster.errors import (
     CapacityError,
     ConfigurationError,
     InvalidRequestError,
     ProviderError,
-    QuotaError,
     TransientError,
     UnknownOutcomeError,
     UnsupportedError,
@@ -48,7 +46,7 @@ from aioelasticluster.providers.base import (
 from aioelasticluster.providers.host_keys import host_keys_in
 from aioelasticluster.providers.openstack.acting import act, write_metadata
 from aioelasticluster.providers.openstack.addresses import with_floating_address
-from aioelasticluster.providers.openstack.launching import servers, without_group
+from aioelasticluster.providers.openstack.launching import accepted, made_of
 from aioelasticluster.providers.openstack.listing import Server, listed
 from aioelasticluster.providers.openstack.naming import OURS, cluster_tag, token_tag
 from aioelasticluster.providers.openstack.options import (
@@ -67,9 +65,6 @@ from aioelasticluster.providers.options import check_user_data, placed
 
 if TYPE_CHECKING:
     from aioelasticluster.providers.openstack.connection import Calls
-
-#: How often a fresh order's servers are listed, and the pause (seconds) in between.
-LOOKS, LOOK_PAUSE = 5, 0.5
 
 #: Requests about single servers at a time.
 WIDTH = 8
@@ -235,7 +230,7 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         order = replace(order, spec=self._complete(order.spec))
         async with self._calls() as calls:
             try:
-                answer = await _accepted(calls, order)
+                answer = await accepted(calls, order)
             except TransientError as error:
                 if error.code.startswith("5") and error.code != "503":
                     raise UnknownOutcomeError(str(error)) from error
@@ -243,7 +238,7 @@ class OpenStackCloudProvider(AbstractCloudProvider):
             except CapacityError as error:
                 raise placed(error, order) from error.__cause__
             try:
-                found = await _made_of(calls, order, answer["server"]["id"])
+                found = await made_of(calls, order, answer["server"]["id"])
             except ProviderError as error:  # Nova has accepted it, whatever comes now
                 raise UnknownOutcomeError(str(error)) from error
         return Launched(instances=tuple(found))
@@ -357,40 +352,3 @@ def _load_calls() -> Callable[[Target], Calls]:
     from aioelasticluster.providers.openstack.connection import Calls
 
     return Calls
-
-
-async def _accepted(calls: Calls, order: LaunchOrder) -> Mapping[str, Any]:
-    """Send an order to Nova, once more where only the server group had no room for it.
-
-    What Nova refuses for a quota it has not begun.
-    """
-    request = servers(order)
-    try:
-        return await calls.once("compute", "POST", "/servers", json=request)
-    except QuotaError as error:
-        ungrouped = without_group(order, request)
-        if ungrouped is None or "servers in group" not in error.message:
-            raise
-        log.warning("nodes are not all kept apart: %s", error)
-    return await calls.once("compute", "POST", "/servers", json=ungrouped)
-
-
-async def _made_of(calls: Calls, order: LaunchOrder, first: str) -> list[Server]:
-    """Return the servers of an order; raises `UnknownOutcomeError` if one is missing.
-
-    All are listed when Nova has answered. Where it made fewer, for the quota, nothing
-    but a second look tells them from some that are late.
-    """
-    count, seen = len(order.names), -1
-    for _ in range(LOOKS):
-        found = await listed(calls, token_tag(order.token))
-        ours = [server for server in found if server.index < count]
-        if len(ours) == count or (len(ours) == seen and _has(ours, first)):
-            return ours
-        seen = len(ours)
-        await anyio.sleep(LOOK_PAUSE)
-    raise UnknownOutcomeError(f"Nova does not list server {first}, which it has made")
-
-
-def _has(servers: Sequence[Server], id: str) -> bool:
-    return any(server.id == id for server in servers)

@@ -53,6 +53,7 @@ class Preparing:
             self._flavors,
             self._images,
             self._networks,
+            self._volumes,
             self._look_up_groups,
             self._key,
             self._look_up_server_groups,
@@ -142,6 +143,24 @@ class Preparing:
                 name = options.floating_network_id
                 floating = _only("floating_network_id", name, outside)
                 self.found[resource("floating-network", name)] = floating
+
+    async def _volumes(self) -> None:
+        """Find out whether there are volumes to boot from, and of the types wanted."""
+        sizes = [o.boot_disk_size for _, o in self._wishes if o.boot_disk_size]
+        if not sizes:
+            return
+        try:
+            answer = await self._calls.get("block_storage", "/types")
+        except InvalidRequestError as error:
+            raise InvalidRequestError(
+                f"boot_disk_size={sizes[0]}: the cloud has no volumes to boot from "
+                f"({error.message}): leave it out, then nodes have their flavor's disk"
+            ) from error
+        known = {t[key] for t in answer["volume_types"] for key in ("id", "name")}
+        wanted = {options.boot_disk_type for _, options in self._wishes} - {""}
+        for text in sorted(wanted - known):
+            names = {t["name"] for t in answer["volume_types"]}
+            raise missing("boot_disk_type", text, names)
 
     # The key pair
 

@@ -98,6 +98,22 @@ class Cache:
             self._announce_driver()
             self._stamp.touch()
 
+    def addition(self, requirements: Path) -> Path:
+        """Return the folder for packages that only some tests need."""
+        return self.folder / f"{requirements.stem}-{_digest(requirements.read_bytes())}"
+
+    def add(self, requirements: Path) -> Path:
+        """Install such packages unless they are there; return their folder."""
+        found = self.addition(requirements)
+        with self.locked():
+            if not found.exists():
+                draft = found.with_suffix(".draft")
+                shutil.rmtree(draft, ignore_errors=True)
+                where = ("--target", str(draft))
+                _run([str(self.python), *_PIP, *where, "-r", str(requirements)])
+                draft.rename(found)
+        return found
+
     def _announce_driver(self) -> None:
         command = "import sysconfig; print(sysconfig.get_path('purelib'))"
         packages = Path(_run([str(self.python), "-c", command]).strip())

@@ -17,7 +17,7 @@ DATABASES = (
 )
 
 #: Where below its address a service begins.
-_PATHS = {"keystone": "/v3", "nova": "/v2.1"}
+_PATHS = {"keystone": "/v3", "nova": "/v2.1", "cinder": "/v3"}
 
 #: On which port a cloud holds its networks; nobody else uses it on these addresses.
 _LOCK_PORT = 4022
@@ -72,7 +72,7 @@ class Place:
             *("requests", "settings", "staging", "state/instances"),
         ):
             (self.folder / name).mkdir(parents=True)
-        for service in SERVICES:
+        for service in self.ports:
             self.settings(service).mkdir()
             self.requests(service).touch()
 

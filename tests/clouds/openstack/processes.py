@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -21,7 +21,10 @@ from tests.clouds.openstack.settings import environment
 ROOT = Path(__file__).parents[3]
 
 #: How many requests each service answers at a time.
-_THREADS = {"keystone": 8, "placement": 8, "glance": 4, "neutron": 8, "nova": 12}
+_THREADS = {
+    **{"keystone": 8, "placement": 8, "glance": 4, "neutron": 8, "nova": 12},
+    "cinder": 8,
+}
 
 #: How long (seconds) a service may take until it answers, on a busy machine.
 _START = 240.0
@@ -36,8 +39,8 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Sockets:
     """Each service's listening sockets. Who connects early waits until it is up."""
 
-    def __init__(self) -> None:
-        self._pairs = {name: (listening(), listening()) for name in SERVICES}
+    def __init__(self, services: Iterable[str] = SERVICES) -> None:
+        self._pairs = {name: (listening(), listening()) for name in services}
 
     def ports(self) -> Mapping[str, Ports]:
         """Return on which ports they listen."""

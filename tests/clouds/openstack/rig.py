@@ -7,12 +7,13 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.clouds.openstack.administration import Administration, Facts
+from tests.clouds.openstack.place import Ports
 from tests.clouds.openstack.users import (
     FLAVORS,
     IMAGE,
@@ -61,11 +62,13 @@ class OpenStackRig:
         compute_url: str,
         folder: str,
         network: str,
+        ports: Mapping[str, Sequence[int]],
         pids: Mapping[str, int],
         no_hosts: str = "",
     ) -> None:
         self.auth_url, self.compute_url = auth_url, compute_url
         self.folder, self.network, self.pids = Path(folder), network, pids
+        self.ports = {name: Ports(*pair) for name, pair in ports.items()}
         self.no_hosts = no_hosts
         self._cloud = Administration(self.admin["auth"], self.users)
         self._read: dict[Path, int] = {}

@@ -5,7 +5,8 @@ validation, policies, quotas, microversions, scheduler and errors; nova builds a
 deletes servers through its conductor and its compute hosts, neutron hands out fixed
 and floating addresses. Not real: what is below. The hypervisor is nova's own fake one,
 which only remembers what it was told; networks have no wires, and images no system.
-All of it is on 127.0.0.1, in sqlite, without a message broker, volumes or root.
+All of it is on 127.0.0.1, in sqlite, without a message broker or root. Volumes are not
+there unless a test asks for them (volumes.py).
 
 Servers have loopback addresses. Where this machine lets us listen on port 22, each
 server that is on is a real SSH server there, as its user-data and key pair say.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.clouds.openstack.place import Place
@@ -50,6 +51,13 @@ def write_settings(place: Place) -> None:
     for service in ("neutron", "nova"):  # these insist on a file beside their own
         own = place.environment / "etc" / service / "api-paste.ini"
         shutil.copy(own, place.settings(service))
+
+
+def write_cinder_settings(place: Place, packages: Path) -> Path:
+    """Write the settings of cinder, whose packages are in a folder; return the file."""
+    file = place.settings("cinder") / "cinder.conf"
+    file.write_text("\n".join(_lines(_cinder(place, packages))))
+    return file
 
 
 def _lines(sections: Sections) -> list[str]:
@@ -195,6 +203,7 @@ def _nova(place: Place) -> Sections:
             "server_group_members": 1000,
         },
         "vnc": {"enabled": False},
+        "cinder": {**_admin(place), "catalog_info": "volumev3::internalURL"},
         "glance": asking,
         "keystone": asking,
         "neutron": {**asking, "default_floating_pool": "public"},
@@ -224,4 +233,34 @@ def _nova_itself(place: Place) -> dict[str, Any]:
         "sync_power_state_interval": -1,
         "update_resources_interval": -1,
         "heal_instance_info_cache_interval": -1,
+        # How soon it is looked again whether a volume is there.
+        "block_device_allocate_retries_interval": 1,
+    }
+
+
+def _cinder(place: Place, packages: Path) -> Sections:
+    return {
+        "DEFAULT": {
+            "use_stderr": True,
+            "transport_url": BROKER,
+            "state_path": place.folder / "state",
+            "my_ip": "127.0.0.1",
+            "host": "storage",
+            "enabled_backends": "nowhere",
+            "glance_api_servers": place.url("glance"),
+            "api_paste_config": packages / "etc" / "cinder" / "api-paste.ini",
+            "resource_query_filters_file": (
+                packages / "etc" / "cinder" / "resource_filters.json"
+            ),
+            "service_down_time": 600,
+            "report_interval": 20,
+            "periodic_interval": 0,
+        },
+        "nowhere": {
+            "volume_driver": "tests.clouds.openstack.services.volumes.Driver",
+            "volume_backend_name": "nowhere",
+        },
+        "database": {"connection": database_url(place, "cinder"), "max_pool_size": 20},
+        "oslo_concurrency": {"lock_path": place.folder / "locks"},
+        "keystone_authtoken": _tokens(place),
     }

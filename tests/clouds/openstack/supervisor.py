@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,6 +99,7 @@ def _cloud(cache: Cache, computes: int, no_hosts: str) -> Iterator[dict[str, Any
             "compute_url": place.url("nova", public=True),
             "folder": str(place.folder),
             "network": place.network,
+            "ports": {name: astuple(two) for name, two in place.ports.items()},
             "pids": {**programs.pids(), **pids},
             "no_hosts": no_hosts,
         }

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,16 +16,15 @@ import pytest
 
 from aioelasticluster.model.records import OrderState
 from aioelasticluster.providers.base import Preparation
-from tests.clouds.clusters import KEY_NAME, new_key
+from tests.clouds.clusters import KEY_NAME
 from tests.clouds.openstack.clusters import access, alive, made
 from tests.clouds.openstack.program import EVERYTHING, quick_provider
 from tests.clouds.openstack.proxy import FaultProxy
-from tests.clouds.openstack.rig import OpenStackRig
 from tests.clouds.openstack.scene import OpenStackScene
 from tests.clouds.openstack.sharing import MARKS
 from tests.clouds.openstack.user import user
 
-pytestmark = [*MARKS, pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(120, func_only=True), *MARKS]
 
 #: Within how many seconds after a crash all must be in order again.
 PROMISE = 50.0
@@ -37,17 +34,6 @@ SPAN = 5.0
 
 #: How many random moments there are, and how many of them are for every commit.
 MOMENTS, OFTEN = 10, 3
-
-
-@pytest.fixture
-def scene(rig: OpenStackRig, tmp_path: Path) -> OpenStackScene:
-    """Give an empty scene."""
-    if rig.no_hosts:
-        pytest.skip(rig.no_hosts)
-    key = new_key(tmp_path)
-    for ending in ("", ".pub"):
-        shutil.copy2(f"{key}{ending}", tmp_path / f"id{ending}")
-    return OpenStackScene(tmp_path, rig=rig)
 
 
 async def completed(scene: OpenStackScene) -> None:

@@ -127,6 +127,15 @@ async def test_of_several_networks_one_must_be_chosen(
     assert set(made(rig)) == {"networks"}
 
 
+async def test_a_cloud_without_volumes_says_so_before_anything_is_made(
+    rig: OpenStackRig, tmp_path: Path
+) -> None:
+    cluster = cluster_on(provider_for(rig), tmp_path, 1, boot_disk_size=2)
+    with pytest.raises(InvalidRequestError, match=r"boot_disk_size=2: .*leave it out"):
+        await cluster.start()
+    assert (rig.servers(), made(rig)) == ([], {})
+
+
 # Floating addresses
 
 

@@ -18,7 +18,7 @@ from tests.clouds.openstack.rig import OpenStackRig
 from tests.clouds.openstack.sharing import MARKS
 from tests.clouds.openstack.user import user
 
-pytestmark = [*MARKS, pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(120, func_only=True), *MARKS]
 
 #: The most requests for 8 nodes until they are alive, and for one more node.
 START, ONE_MORE = 30, 3

@@ -8,13 +8,21 @@ from typing import Any
 
 import pytest
 
-from aioelasticluster import CapacityError, InvalidRequestError, TransientError
+from aioelasticluster import (
+    CapacityError,
+    InvalidRequestError,
+    ProviderError,
+    QuotaError,
+    TransientError,
+)
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import InstanceState
-from aioelasticluster.providers.openstack.launching import servers
+from aioelasticluster.providers.openstack.launching import servers, version_for
 from aioelasticluster.providers.openstack.listing import servers_of
 from tests.providers.openstack.samples import described, order
 from tests.providers.samples import CLUSTER, TOKEN, tags
+
+_NOT_MADE = "Volume 7 did not finish being created even after we waited 3 seconds."
 
 
 def body(*names: str, zone: str = "", **options: Any) -> dict[str, Any]:
@@ -60,6 +68,12 @@ def test_a_volume_to_boot_from_is_made_of_the_image() -> None:
     assert volume["volume_size"] == 20
     assert volume["volume_type"] == "fast"
     assert volume["delete_on_termination"]
+
+
+def test_types_of_volumes_are_asked_for_in_a_later_version_of_the_api() -> None:
+    typed = order(boot_disk_size=20, boot_disk_type="fast")
+    assert version_for(typed) == {"microversion": "2.67"}
+    assert version_for(order(boot_disk_size=20)) == {}
 
 
 def test_a_fixed_address_is_one_nodes() -> None:
@@ -114,11 +128,25 @@ def test_deleted_servers_are_no_more() -> None:
     assert not servers_of([described("x-1", status="DELETED")])
 
 
-def test_no_valid_host_is_a_lack_of_room() -> None:
-    fault = {"code": 500, "message": "No valid host was found. "}
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("No valid host was found. ", CapacityError),
+        ("Exceeded maximum number of retries. ", CapacityError),
+        (f"{_NOT_MADE} And its status is error.", CapacityError),
+        (f"{_NOT_MADE} And its status is downloading.", ProviderError),
+        ("Maximum number of volumes allowed (2) exceeded for quota 'x'.", QuotaError),
+        ("Requested volume exceeds allowed gigabytes quota.", QuotaError),
+    ],
+)
+def test_nova_s_words_say_what_a_server_s_end_means(
+    message: str, kind: type[ProviderError]
+) -> None:
+    fault = {"code": 500, "message": message}
     (server,) = servers_of([described("x-1", status="ERROR", fault=fault)])
     assert server.state is InstanceState.FAILED
-    assert isinstance(server.fault, CapacityError)
+    assert type(server.fault) is kind
+    assert message in str(server.fault)
 
 
 def test_a_cell_that_is_down_is_not_an_end() -> None:

@@ -2,7 +2,8 @@
 
 What comes to the first, the public one, is logged: that are the users' requests. At
 the second one services ask one another. Nova is API, conductor, scheduler and any
-number of compute hosts in this one process, so that no message broker is needed.
+number of compute hosts in this one process, so that no message broker is needed; so is
+cinder with its scheduler and its volume service.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _MODULES = {
     "glance": "glance.wsgi.api",
     "neutron": "neutron.wsgi.api",
     "nova": "nova.wsgi.osapi_compute",
+    "cinder": "cinder.wsgi.api",
 }
 
 Application = Callable[..., Iterable[bytes]]
@@ -40,13 +42,17 @@ def main() -> None:
     parser.add_argument("--internal", type=int, required=True, help="file descriptor")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--computes", type=int, default=0, help="nova's hosts")
-    given = parser.parse_args()
+    given, others = parser.parse_known_args()
     threading.Thread(target=_end_with_input, daemon=True).start()
-    sys.argv = [given.service]  # the services read it too
+    sys.argv = [given.service, *others]  # the services read it too
     databases.prepare()
+    if given.service == "cinder":
+        _make_cinder_database()
     application = importlib.import_module(_MODULES[given.service]).application
     if given.computes:
         _start_nova(given.computes)
+    if given.service == "cinder":
+        _start_cinder()
     _serve(given, application)
 
 
@@ -144,6 +150,35 @@ def _start_nova(computes: int) -> None:
             host=f"compute-{number}",
         ).start()
     host_mapping.discover_hosts(context.get_admin_context())
+
+
+def _make_cinder_database() -> None:
+    """Make the tables: already its API does not start without them."""
+    # ruff: isort: off
+    from cinder.cmd import volume  # type: ignore[import-not-found]
+    from cinder.db import migration  # type: ignore[import-not-found]
+    # ruff: isort: on
+
+    volume.CONF(sys.argv[1:], project="cinder")
+    migration.db_sync()
+
+
+def _start_cinder() -> None:
+    """Start what cinder's API needs behind it, unforked."""
+    # ruff: isort: off
+    from cinder import service  # type: ignore[import-not-found]
+    from cinder.cmd import volume
+    # ruff: isort: on
+
+    backend = volume.CONF.enabled_backends[0]
+    volume.CONF.register_opt(volume.host_opt, group=backend)
+    service.Service.create(
+        binary="cinder-volume",
+        host=f"{volume.CONF.host}@{backend}",
+        service_name=backend,
+        coordination=True,
+    ).start()
+    service.Service.create(binary="cinder-scheduler").start()
 
 
 if __name__ == "__main__":
