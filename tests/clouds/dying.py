@@ -24,7 +24,7 @@ T = TypeVar("T")
 P = TypeVar("P", bound=AbstractCloudProvider)
 
 #: For how long (seconds) silence about an instance means nothing in these programs.
-SETTLE_WINDOW = 1.0
+SETTLE_WINDOW = 0.6
 
 #: The calls of a provider at which a program may be struck.
 STEPS = ("prepare", "launch", "describe", "terminate", "cleanup")

@@ -173,7 +173,7 @@ class Faults(ABC):
         cluster = self.cluster(cloud, tmp_path)
         cloud.behave(unavailable_share=1.0, actions=[self.launching])
         with anyio.fail_after(BOUND), pytest.raises(StartError) as caught:
-            await cluster.start(timeout=1)
+            await cluster.start(timeout=0.5)
 
         assert len(caught.value.report.failed) == NODES
         assert not cloud.instances()
@@ -200,12 +200,12 @@ class Faults(ABC):
     async def test_what_is_stopped_before_it_is_listed_does_not_stay(
         self, cloud: Endpoint, tmp_path: Path
     ) -> None:
-        cloud.behave(list_lag=1.0, boot_seconds=60.0)
+        cloud.behave(list_lag=0.6, boot_seconds=60.0)
         provider = self.provider(cloud, tmp_path)
-        provider.settle_window = 2.0
+        provider.settle_window = 1.2
         cluster = self.cluster(cloud, tmp_path, provider=provider)
         with anyio.fail_after(BOUND), pytest.raises(StartError):
-            await cluster.start(timeout=0.5)
+            await cluster.start(timeout=0.3)
 
         assert len(cloud.launches()) == 1
         await nothing_left(cloud, cluster)
