@@ -5,9 +5,9 @@
 
 The play has eleven tasks (facts, files, commands, checks) and needs no root. The hosts
 are instances of `LocalCloudProvider`, real SSH servers on this machine, or containers
-of an image: in both cases their processor is the one that Ansible runs on, and the
-network is as short as can be, so what is saved in round trips counts for more
-elsewhere.
+of an image: in both cases their processor is the one that Ansible runs on. A round trip
+to them takes as long as to a cloud: all that SSH sends, by whichever client, goes
+through `delayed.py`. `--latency 0` leaves that out.
 
 The peer is `ansible-playbook` as it comes: five forks, a file to copy for each task,
 its own persistent connections. It verifies the same host keys through the `ssh_config`
@@ -24,6 +24,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,9 @@ OURS, MITOGEN, PLAIN = "aioelasticluster", "with Mitogen", "ansible-playbook"
 
 #: How long (seconds) one measurement may take.
 PATIENCE = 900.0
+
+#: How long (seconds) a round trip to a host takes.
+LATENCY = 0.04
 
 #: Where the play writes, below each host's home.
 PLACE = "benchmark"
@@ -112,14 +116,23 @@ PLAY = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Where the hosts' record is, what they are made of, and how many there are."""
+    """Where the hosts' record is, what they are and how many, and how far away."""
 
     folder: str
     image: str
     hosts: int
+    latency: float
 
     def file(self, name: str) -> Path:
         return Path(self.folder, name)
+
+    @property
+    def proxy(self) -> str:
+        """The command that leads to a host."""
+        if not self.latency:
+            return ""
+        wire = [sys.executable, "-S", "-E", str(Path(__file__).with_name("delayed.py"))]
+        return f"{shlex.join(wire)} %h %p {self.latency / 2}"
 
     def cloud(self) -> AbstractCloudProvider:
         if self.image:
@@ -234,6 +247,7 @@ async def hosts(job: Job, key: Path) -> AsyncIterator[None]:
         f"{key}.pub",
         str(key),
         repository=job.repository(),
+        ssh_proxy=job.proxy,
     )
     cluster.add_nodes("compute", job.hosts, "any", "debian", "small", "default")
     await cluster.start(timeout=PATIENCE)
@@ -249,11 +263,11 @@ def clients() -> list[str]:
     return [OURS, *([MITOGEN] if found else []), PLAIN]
 
 
-async def measured(count: int, image: str, rounds: int) -> list[Row]:
+async def measured(count: int, rounds: int, *, image: str, latency: float) -> list[Row]:
     """Measure all clients in turn on the same hosts."""
     figures: dict[str, list[Row]] = {client: [] for client in clients()}
     with fresh_key() as key:
-        job = Job(folder=str(key.parent), image=image, hosts=count)
+        job = Job(folder=str(key.parent), image=image, hosts=count, latency=latency)
         told = json.dumps(asdict(job))
         async with hosts(job, key):
             for _ in range(rounds):
@@ -286,7 +300,8 @@ def report(result: Mapping[str, Any]) -> None:
         "plain_over": "plain ÷ this",
     }
     kind = f"containers of {result['image']}" if result["image"] else "local hosts"
-    title = f"Eleven tasks on {kind} (seconds)"
+    distance = f"{1000 * result['latency_s']:.0f} ms away"
+    title = f"Eleven tasks on {kind}, {distance} (seconds)"
     show(table_of(result["rows"], columns, title))
 
 
@@ -295,6 +310,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hosts", default="1,4,10,20", help="sizes")
     parser.add_argument("--rounds", type=int, default=1, help="default: 1")
     parser.add_argument("--image", default="", help="of containers to be the hosts")
+    parser.add_argument(
+        "--latency", type=float, default=LATENCY, help="seconds, of a round trip"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, help="where to write")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -311,12 +329,15 @@ def main() -> None:
     rows = [
         row
         for count in given.hosts.split(",")
-        for row in asyncio.run(measured(int(count), given.image, given.rounds))
+        for row in asyncio.run(
+            measured(int(count), given.rounds, image=given.image, latency=given.latency)
+        )
     ]
     result = {
         "benchmark": "setup",
         "machine": about,
         "image": given.image,
+        "latency_s": given.latency,
         "rows": rows,
     }
     save(given.json, result)
