@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,19 @@ async def test_the_same_cloud_is_known_however_its_address_is_written(
 
 
 @contextmanager
-def application_credential(rig: OpenStackRig) -> Iterator[dict[str, Any]]:
-    """Give a program of a user's a way in of its own, for the block."""
+def application_credential(
+    rig: OpenStackRig, lifetime: float = 600.0
+) -> Iterator[dict[str, Any]]:
+    """Give a program of a user's a way in of its own, for the block.
+
+    By itself it ends after `lifetime` seconds.
+    """
+    end = datetime.now(UTC) + timedelta(seconds=lifetime)
     with user(rig) as demo:
         identity, owner = demo.sdk.identity, demo.sdk.current_user_id
-        found = identity.create_application_credential(owner, "program")
+        found = identity.create_application_credential(
+            owner, "program", expires_at=end.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        )
         try:
             yield {
                 "auth_url": rig.auth_url,
@@ -294,20 +303,14 @@ def late(
     return done_late
 
 
-async def test_a_credential_that_ends_midway_ends_the_start_and_loses_nothing(
+@pytest.mark.soak
+async def test_a_credential_that_expires_midway_ends_the_start_and_loses_nothing(
     rig: OpenStackRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = MemRepository()
-    with ExitStack() as credential:
-        given = credential.enter_context(application_credential(rig))
+    with application_credential(rig, lifetime=15) as given:
         provider = quick(OpenStackCloudProvider(**given))
-        describe = provider.describe
-
-        async def too_late(*arguments: Any) -> Any:
-            credential.close()
-            return await describe(*arguments)
-
-        monkeypatch.setattr(provider, "describe", too_late)
+        monkeypatch.setattr(provider, "describe", late(provider, "describe", 16.0))
         cluster = cluster_on(provider, tmp_path, 2, repository=repository)
         with pytest.raises(UnauthorizedError):
             await cluster.start()
