@@ -34,14 +34,16 @@ class Daemon:
 
     def wanted(self, *words: str, **settings: Any) -> dict[str, Any]:
         command = list(words) or [sys.executable, "-c", SERVER, "on"]
-        arguments = {
-            "name": "server",
-            "folder": str(self.folder),
-            "command": command,
-            "ready": str(self.folder / "ready"),
-            "timeout": 10,
-            **settings,
-        }
+        ready = str(self.folder / "ready")
+        return self.module(**{"command": command, "ready": ready, **settings})
+
+    def checked(self, program: str, **settings: Any) -> dict[str, Any]:
+        """Have the process checked by a shell's program."""
+        return self.module(check=["sh"], stdin=program, **settings)
+
+    def module(self, **settings: Any) -> dict[str, Any]:
+        folder = str(self.folder)
+        arguments = {"name": "server", "folder": folder, "timeout": 10, **settings}
         path = self.folder / "arguments"
         path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
         done = subprocess.run(
@@ -132,3 +134,28 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one(daemon: Daemon) -> None:
         assert daemon.wanted(**wish)["changed"]
         assert int((daemon.folder / "ready").read_text()) not in (0, port)
         assert not daemon.wanted(**wish)["changed"]
+
+
+def test_a_process_that_serves_passes_its_check(daemon: Daemon) -> None:
+    first = daemon.wanted()
+    checked = daemon.checked("exit 0")
+    assert (checked["changed"], checked["pid"]) == (False, first["pid"])
+
+
+def test_a_process_that_ends_while_it_is_checked_is_a_failure(daemon: Daemon) -> None:
+    daemon.wanted("sh", "-c", "echo yes >ready; echo no such luck; sleep 1")
+    result = daemon.checked("sleep 60")
+    assert result["msg"] == "server: it has ended; its log ends: no such luck"
+
+
+def test_a_failed_check_says_why_and_shows_the_log(daemon: Daemon) -> None:
+    daemon.wanted("sh", "-c", "echo yes >ready; echo at work; sleep 60")
+    result = daemon.checked("echo nobody knows it; exit 1")
+    assert result["msg"] == (
+        "server: it does not serve: nobody knows it; its log ends: at work"
+    )
+
+
+def test_a_check_that_does_not_end_has_its_time(daemon: Daemon) -> None:
+    daemon.wanted()
+    assert "it does not serve" in daemon.checked("sleep 60", timeout=1)["msg"]

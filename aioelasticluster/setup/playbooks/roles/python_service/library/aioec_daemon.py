@@ -10,8 +10,9 @@ import pwd
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from typing import Any
+from typing import Any, TextIO
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -23,10 +24,16 @@ description:
     or from another build of its environment, is stopped first.
   - With O(unit), which takes root, systemd starts it, also after a failure or a boot.
     Otherwise it gets a session of its own, and whoever needs it has to look after it.
+  - With O(check) it starts nothing, and fails if the running process does not serve.
 options:
   name: {type: str, required: true, description: Names the log and the state file.}
   folder: {type: path, required: true, description: Where both are.}
-  command: {type: list, elements: str, required: true, description: What to run.}
+  command: {type: list, elements: str, description: What to run.}
+  check:
+    type: list
+    elements: str
+    description: A command that ends with success once the process serves.
+  stdin: {type: str, default: "", description: What the check gets to read.}
   environment: {type: dict, default: {}, description: Variables that it gets, too.}
   build: {type: str, default: "", description: A change of it is a reason to restart.}
   address: {type: str, description: Where the ports must be free.}
@@ -83,7 +90,9 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "folder": {"type": "path", "required": True},
-            "command": {"type": "list", "elements": "str", "required": True},
+            "command": {"type": "list", "elements": "str"},
+            "check": {"type": "list", "elements": "str"},
+            "stdin": {"type": "str", "default": ""},
             "environment": {"type": "dict", "default": {}},
             "build": {"type": "str", "default": ""},
             "address": {"type": "str"},
@@ -92,18 +101,55 @@ def main() -> None:
             "timeout": {"type": "int", "default": 60},
             "user": {"type": "str", "default": ""},
             "unit": {"type": "str", "default": ""},
-        }
+        },
+        required_one_of=[("command", "check")],
     )
-    daemon = Unit(module.params) if module.params["unit"] else Daemon(module.params)
+    try:
+        if module.params["check"]:
+            module.exit_json(changed=False, **check(module.params))
+        module.exit_json(**have(module.params))
+    except (LookupError, OSError, RuntimeError, ValueError) as fault:
+        module.fail_json(msg=f"{module.params['name']}: {fault}")
+
+
+def have(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Start the process unless it runs as wanted; return what is known of it."""
+    daemon = Unit(wanted) if wanted["unit"] else Daemon(wanted)
     known = daemon.known()
     changed = known.get("digest") != daemon.digest or not daemon.is_running(known)
     if changed:
         daemon.stop(known)
-        try:
-            known = daemon.start()
-        except (LookupError, OSError, RuntimeError, ValueError) as fault:
-            module.fail_json(msg=f"{module.params['name']}: {fault}")
-    module.exit_json(changed=changed, pid=known["pid"], ports=known["ports"])
+        known = daemon.start()
+    return {"changed": changed, "pid": known["pid"], "ports": known["ports"]}
+
+
+def check(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Raise `RuntimeError` if the process ends, or fails the check."""
+    daemon = Daemon(wanted)
+    known = daemon.known()
+    if known.get("unit"):
+        daemon = Unit(wanted)
+    deadline = time.monotonic() + wanted["timeout"]
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
+        given.write(wanted["stdin"])
+        given.seek(0)
+        asked = subprocess.Popen(
+            [os.path.expanduser(word) for word in wanted["check"]],
+            stdin=given,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        while asked.poll() is None:
+            wrong = "" if daemon.is_running(known) else "it has ended"
+            if time.monotonic() > deadline:
+                wrong = "it does not serve"
+            if wrong:
+                asked.kill()
+                raise RuntimeError(daemon.complaint(wrong, said))
+            time.sleep(0.1)
+        if asked.returncode:
+            raise RuntimeError(daemon.complaint("it does not serve", said))
+    return {"pid": known["pid"], "ports": known["ports"]}
 
 
 class Daemon:
@@ -177,15 +223,19 @@ class Daemon:
         deadline = time.monotonic() + self.wanted["timeout"]
         while not (os.path.exists(ready) and os.path.getsize(ready)):
             if not self.is_running(known):
-                raise RuntimeError("it ended at once; its log ends: " + self.tail())
+                raise RuntimeError(self.complaint("it ended at once"))
             if time.monotonic() > deadline:
-                raise RuntimeError("it does not serve; its log ends: " + self.tail())
+                raise RuntimeError(self.complaint("it does not serve"))
             time.sleep(0.05)
 
-    def tail(self) -> str:
-        """Return the end of its log."""
+    def complaint(self, wrong: str, said: TextIO | None = None) -> str:
+        """Return what is wrong, with what a check said of it, and the log's end."""
+        if said:
+            said.seek(0)
+            wrong = ": ".join([wrong, *said.read().strip().splitlines()[-1:]])
         with open(self.log, errors="replace") as log:
-            return "".join(log.readlines()[-8:]).strip()
+            tail = "".join(log.readlines()[-8:]).strip()
+        return f"{wrong}; its log ends: {tail}"
 
 
 class Unit(Daemon):

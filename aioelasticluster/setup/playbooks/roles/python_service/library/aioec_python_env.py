@@ -34,9 +34,10 @@ options:
   wheels: {type: path, description: A zip file with all the wheels. It is removed.}
   owner: {type: str, default: "", description: Whose it is to be; ours by default.}
   compile:
-    type: bool
-    default: false
-    description: Whether to compile all modules now, not the imported ones on use.
+    type: list
+    elements: str
+    default: []
+    description: Modules to compile now, with all that they import, not on use.
   launcher: {type: path, description: A script to write, which runs its Python.}
   variables: {type: dict, default: {}, description: What the launcher exports.}
 """
@@ -57,19 +58,19 @@ def main() -> None:
             "requirements": {"type": "list", "elements": "str", "required": True},
             "wheels": {"type": "path"},
             "owner": {"type": "str", "default": ""},
-            "compile": {"type": "bool", "default": False},
+            "compile": {"type": "list", "elements": "str", "default": []},
             "launcher": {"type": "path"},
             "variables": {"type": "dict", "default": {}},
         }
     )
     path, requirements = module.params["path"], module.params["requirements"]
-    key, changed = key_of(requirements), False
+    to_compile, key, changed = module.params["compile"], key_of(requirements), False
     if module.params["wheels"]:
         try:
             make_folder(os.path.dirname(path), module.params["owner"])
             install(path, requirements, module.params["wheels"])
-            if module.params["compile"]:
-                compile_all(path)
+            if to_compile:
+                run([python_of(path), "-c", "import " + ", ".join(to_compile)])
             give(path, module.params["owner"])
             note(path, key)
         except subprocess.CalledProcessError as fault:
@@ -142,12 +143,6 @@ def install(path: str, requirements: list[str], wheels: str) -> None:
         pip = [python_of(path), "-m", "pip", "--disable-pip-version-check"]
         run([*pip, "install", *options, *requirements])
     os.unlink(wheels)
-
-
-def compile_all(path: str) -> None:
-    """Compile what can be compiled: some packages have templates that cannot."""
-    command = [python_of(path), "-m", "compileall", "-q", "-j", "0"]
-    subprocess.run([*command, os.path.join(path, "lib")], stdout=subprocess.DEVNULL)
 
 
 def note(path: str, key: str) -> None:
