@@ -139,8 +139,8 @@ class Engine:
             await anyio.sleep(DEAF)
             try:
                 await self._act("POST", "/kill", {"signal": STOP_SIGNAL}, id)
-            except InvalidRequestError:
-                return  # it runs no more
+            except ProviderError:
+                return  # it runs no more, most likely, and to stop it was asked for
 
     async def _act(
         self, method: str, verb: str, parameters: Mapping[str, Any], id: str

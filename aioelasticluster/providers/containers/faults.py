@@ -21,6 +21,7 @@ _FOR_GOOD = (
     "no such file or directory",
     "not a directory",
     "OCI runtime",
+    "container state improper",
     "invalid",
     "permission denied",
     "is not supported",
