@@ -58,7 +58,12 @@ async def main(key: Path, public: Path) -> None:
         await run(cluster, "sbatch --job-name=long --wrap 'sleep 600'")
         print(await cluster.resize("compute", 3, timeout=120))
         print(await cluster.setup(only="new"))
-        print(await run(cluster, "sinfo --noheader --Node --format='%N %T'"), end="")
+        print(
+            await run(
+                cluster, "sinfo --noheader --Node --partition=main --format='%N %T'"
+            ),
+            end="",
+        )
         print(await run(cluster, "srun --nodes=3 --label hostname | sort"), end="")
         print(await run(cluster, "squeue --noheader --format='%j is %T on %N'"), end="")
 

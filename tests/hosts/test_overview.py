@@ -14,11 +14,7 @@ from tests.hosts.images import TAG
 from tests.hosts.running import RunningEngine
 from tests.hosts.sharing import MARKS
 
-pytestmark = [
-    *MARKS,
-    pytest.mark.ansible,
-    pytest.mark.timeout(180, func_only=True),
-]
+pytestmark = [pytest.mark.timeout(180, func_only=True), *MARKS, pytest.mark.ansible]
 
 
 async def test_it_starts_a_cluster_with_slurm_and_stops_it(
