@@ -27,8 +27,10 @@ from aioelasticluster import (
 STATE = user_state_path("aioelasticluster")
 IMAGE = sys.argv[1] if len(sys.argv) > 1 else "aioelasticluster-host:latest"
 
-#: What accounting is asked for.
+#: How to ask for the jobs that were, for the nodes, and for the jobs that are.
 SACCT = "sacct --allocations --format=JobID,JobName,NodeList,State,ExitCode"
+NODES = "sinfo --noheader --Node --partition=main --format='%N is %T'"
+SQUEUE = "squeue --noheader --format='%j is %T on %N'"
 
 
 async def main(key: Path, public: Path) -> None:
@@ -58,14 +60,9 @@ async def main(key: Path, public: Path) -> None:
         await run(cluster, "sbatch --job-name=long --wrap 'sleep 600'")
         print(await cluster.resize("compute", 3, timeout=120))
         print(await cluster.setup(only="new"))
-        print(
-            await run(
-                cluster, "sinfo --noheader --Node --partition=main --format='%N %T'"
-            ),
-            end="",
-        )
+        print(await run(cluster, NODES), end="")
         print(await run(cluster, "srun --nodes=3 --label hostname | sort"), end="")
-        print(await run(cluster, "squeue --noheader --format='%j is %T on %N'"), end="")
+        print(await run(cluster, SQUEUE), end="")
 
 
 async def run(cluster: Cluster, command: str) -> str:
