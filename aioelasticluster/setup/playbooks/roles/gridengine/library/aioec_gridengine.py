@@ -40,20 +40,24 @@ options:
 #: The host group that the queue's hosts are in.
 GROUP = "@allhosts"
 
-#: A queue without hosts, in the words of `qconf -sq`; some have no default.
+#: Attributes of a queue that nothing is said about, and limits that it does not set.
+NOTHING = (
+    "load_thresholds suspend_thresholds ckpt_list pe_list prolog epilog starter_method "
+    "suspend_method resume_method terminate_method owner_list user_lists xuser_lists "
+    "subordinate_list complex_values projects xprojects calendar"
+)
+LIMITS = "rt cpu fsize data stack core rss vmem"
+
+#: A queue of the group, in the words of `qconf -sq`: it wants to be told all of them.
 QUEUE = {
     "hostlist": GROUP,
     "seq_no": "0",
-    "load_thresholds": "NONE",
-    "suspend_thresholds": "NONE",
     "nsuspend": "1",
     "suspend_interval": "00:05:00",
     "priority": "0",
     "min_cpu_interval": "00:05:00",
     "processors": "UNDEFINED",
     "qtype": "BATCH INTERACTIVE",
-    "ckpt_list": "NONE",
-    "pe_list": "NONE",
     "rerun": "FALSE",
     "slots": "1",
     "tmpdir": "/tmp",
@@ -61,22 +65,8 @@ QUEUE = {
     "shell_start_mode": "posix_compliant",
     "notify": "00:00:60",
     "initial_state": "default",
-    **dict.fromkeys(
-        ("prolog", "epilog", "starter_method", "suspend_method", "resume_method"),
-        "NONE",
-    ),
-    **dict.fromkeys(
-        ("terminate_method", "owner_list", "user_lists", "xuser_lists"), "NONE"
-    ),
-    **dict.fromkeys(
-        ("subordinate_list", "complex_values", "projects", "xprojects", "calendar"),
-        "NONE",
-    ),
-    **{
-        f"{kind}_{what}": "INFINITY"
-        for what in ("rt", "cpu", "fsize", "data", "stack", "core", "rss", "vmem")
-        for kind in "sh"
-    },
+    **dict.fromkeys(NOTHING.split(), "NONE"),
+    **{f"{kind}_{what}": "INFINITY" for what in LIMITS.split() for kind in "sh"},
 }
 
 #: A parallel environment; `mpirun` starts its processes through Grid Engine.
@@ -226,7 +216,7 @@ class Master:
             self.change("qmod", "-d", instance)
         left = self.wait(lambda: not self.running(inside))
         if not left and requeue:
-            self.change("qmod", "-f", "-rj", *self.running(inside))
+            self.change("qmod", "-f", "-rq", *instances)
             self.deadline = time.monotonic() + REQUEUEING
             left = self.wait(lambda: not self.running(inside))
         if not left:
@@ -243,7 +233,9 @@ class Master:
                 self.change("qconf", "-dattr", "hostgroup", "hostlist", host, GROUP)
             if host in self.slots():
                 ask("qconf", "-purge", "queue", "slots", f"{self.queue}@{host}")
-            for remove in ("-ds", "-dh", "-de"):
+            # The daemon first: one that was forgotten would not report again, should
+            # the host stay after all.
+            for remove in ("-ke", "-ds", "-dh", "-de"):
                 ask("qconf", remove, host)
 
     def members(self) -> list[str]:
