@@ -1,7 +1,8 @@
 """Decommissions Spark's workers at the given addresses, and prints which those were.
 
-Arguments: how long (seconds) their executors may take to end, and the addresses.
-Without a master nothing is to be done. Runs on its host, for only from there it obeys.
+Arguments: how long (seconds) their executors may take to end, the master's address, and
+those of the workers. Without a master nothing is to be done. Runs on its host, for only
+from there it obeys.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from urllib.request import ProxyHandler, build_opener
 opener = build_opener(ProxyHandler({}))
 
 
-def main(patience: float, addresses: list[str]) -> list[str]:
+def main(patience: float, master: str, addresses: list[str]) -> list[str]:
     """Decommission the workers, wait until they are idle, return their addresses."""
     state = Path(os.environ["SPARK_CONF_DIR"]).with_name("master.json")
     ports = json.loads(state.read_text())["ports"]
-    pages = f"http://{os.environ['SPARK_LOCAL_IP']}:{ports['page']}"
+    pages = f"http://{master}:{ports['page']}"
     try:
         known = [one["host"] for one in workers(pages) if one["state"] == "ALIVE"]
     except OSError:
@@ -54,4 +55,4 @@ def busy(pages: str, leaving: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(main(float(sys.argv[1]), sys.argv[2:])))
+    sys.stdout.write("\n".join(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:])))
