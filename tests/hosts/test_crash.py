@@ -23,7 +23,8 @@ from tests.hosts.program import ContainerScript, planned, quick_provider
 from tests.hosts.running import RunningEngine
 from tests.hosts.sharing import MARKS
 
-pytestmark = [*MARKS, pytest.mark.timeout(120, func_only=True)]
+#: The first of two timeouts counts.
+pytestmark = [pytest.mark.timeout(180, func_only=True), *MARKS]
 
 #: Within how many seconds after a crash all must be in order again.
 PROMISE = 50.0

@@ -26,7 +26,8 @@ MANY_WAYS = [
     *(pytest.param(way, marks=pytest.mark.soak) for way in WAYS if way != WAYS[1]),
 ]
 
-pytestmark = [*MARKS, pytest.mark.timeout(120, func_only=True)]
+#: The first of two timeouts counts.
+pytestmark = [pytest.mark.timeout(180, func_only=True), *MARKS]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,11 @@ async def test_user_data_are_applied_once(
     )
     async with cluster:
         await cluster.start()
+        finished = "/var/lib/aioelasticluster/finished"
+        await cluster.run(f"until [ -e {finished} ]; do sleep 0.1; done")
         await cluster.pause()
         await cluster.resume()
         look = (
-            "until [ -e /var/lib/aioelasticluster/finished ]; do sleep 0.1; done; "
             "sudo sh -c 'cat /root/said /etc/made; stat -c %a /root/two* /etc/made'; "
             "grep -ho 'module no_such.*' /var/log/aioelasticluster.log; id -un"
         )

@@ -50,13 +50,14 @@ _LATE_UNIT = """\
 Description=What user-data has a node do once it can be reached
 After=network-online.target ssh.service sshd.service
 ConditionPathExists=!/usr/bin/cloud-init
-ConditionPathExists=!/var/lib/aioelasticluster/finished
+ConditionPathExists=!/var/lib/aioelasticluster/begun
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 TimeoutStartSec=infinity
 StandardOutput=append:/var/log/aioelasticluster.log
 StandardError=inherit
+ExecStartPre=/bin/touch /var/lib/aioelasticluster/begun
 ExecStart=/bin/sh -u /var/lib/aioelasticluster/after-ssh
 ExecStartPost=/bin/touch /var/lib/aioelasticluster/finished
 [Install]
