@@ -12,17 +12,31 @@ from aioelasticluster.setup.catalogue import (
 )
 from aioelasticluster.setup.environment import PLAYBOOKS
 
-DASK = {"frontend": "dask_scheduler", "compute": ["dask_worker"]}
-
 
 def test_every_group_has_the_role_that_it_names() -> None:
     for group in GROUPS.values():
         assert (PLAYBOOKS / "roles" / group.role / "tasks" / "main.yml").is_file()
 
 
-def test_dask_needs_neither_root_nor_systemd() -> None:
-    needed = AnsibleSetupProvider(DASK).check(["frontend", "compute"])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("dask_scheduler", "dask_worker"),
+        ("ray_head", "ray_worker"),
+        ("spark_master", "spark_worker"),
+    ],
+)
+def test_what_computes_in_python_needs_neither_root_nor_systemd(
+    pair: tuple[str, str],
+) -> None:
+    groups = dict(zip(("frontend", "compute"), pair, strict=True))
+    needed = AnsibleSetupProvider(groups).check(["frontend", "compute"])
     assert (needed.root, needed.systemd) == ("", "")
+
+
+def test_jupyterhub_needs_root_for_it_starts_servers_as_its_users() -> None:
+    needed = AnsibleSetupProvider({"frontend": "jupyterhub"}).check(["frontend"])
+    assert (needed.root, needed.systemd) == ("group jupyterhub", "group jupyterhub")
 
 
 def test_an_unknown_group_is_refused_with_what_was_probably_meant() -> None:
