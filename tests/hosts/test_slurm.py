@@ -80,7 +80,7 @@ def test_old_workers_learn_the_name_of_the_new_one_and_no_more(seen: Seen) -> No
     new, controller = changes.pop("compute004"), changes.pop("frontend001")
     assert changes == dict.fromkeys(WORKERS, 1)
     assert seen.grown.hosts["compute001"].ok == 1
-    assert new > controller > 0
+    assert min(new, controller) > 0
 
 
 def test_jobs_run_on_while_workers_come_and_go(seen: Seen) -> None:
