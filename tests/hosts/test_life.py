@@ -206,13 +206,12 @@ async def test_a_cancelled_start_leaves_nothing(
 
 @pytest.mark.soak
 @pytest.mark.timeout(400, func_only=True)
-@pytest.mark.parametrize("kind", ["docker", "podman"])
+@pytest.mark.parametrize("engine", ["docker", "podman"], indirect=True)
 async def test_thirty_nodes_are_alive_within_45_seconds(
-    request: pytest.FixtureRequest, kind: str, tmp_path: Path
+    make_cluster: MakeCluster, engine: RunningEngine
 ) -> None:
     """On two cores that have nothing else to do."""
-    found: RunningEngine = request.getfixturevalue(kind)
-    cluster = cluster_on(provider_for(found.url), tmp_path, compute=30)
+    cluster = make_cluster(compute=30)
     began = time.monotonic()
     with anyio.fail_after(300):
         await cluster.start()
@@ -221,6 +220,6 @@ async def test_thirty_nodes_are_alive_within_45_seconds(
     began = time.monotonic()
     await cluster.stop()
     ended = time.monotonic() - began
-    say(f"{kind}: 30 nodes alive after {took:.1f} s, gone {ended:.1f} s after that")
-    assert not contents(found.url)
+    say(f"{engine.kind}: 30 nodes alive after {took:.1f} s, gone in {ended:.1f} s")
+    assert not contents(engine.url)
     assert took <= 45
