@@ -112,6 +112,8 @@ async def refresh(op: Operation) -> None:
 
 def grow(op: Operation, kind: str, count: int) -> tuple[str, ...]:
     """Plan so many more nodes of a kind, like its first; return their names."""
+    if not count:
+        return ()  # the last of its kind may just have left
     spec = first_of(op, kind).spec
     names = islice(fresh_names(kind, op.journal.nodes), count)
     fresh = [NodeRecord(name=name, spec=spec) for name in names]

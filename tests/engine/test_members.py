@@ -81,6 +81,15 @@ async def test_shrinking_drains_the_highest_indices_and_terminates_them() -> Non
     ]
 
 
+async def test_a_kind_may_shrink_to_nothing_while_the_others_stay() -> None:
+    world = World()
+    cluster = world.cluster(computes=2)
+    await cluster.start()
+    await cluster.resize("compute", 0)
+    assert [node.kind for node in cluster.get_all_nodes()] == ["frontend"]
+    assert len(world.cloud.running) == 1
+
+
 async def test_the_names_of_removed_nodes_are_used_again() -> None:
     world = World()
     cluster = world.cluster()

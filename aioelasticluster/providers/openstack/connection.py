@@ -139,11 +139,8 @@ class Calls:
         try:
             yield self
         finally:
-            await self._in_thread(self._leave)
-
-    def _leave(self) -> None:
-        with self._counting:
-            self._users -= 1
-            last = not self._users
-        if last and self._made is not None:
-            self._made.session.session.close()
+            with self._counting:
+                self._users -= 1
+                last = not self._users
+            if last and self._made is not None:
+                await self._in_thread(self._made.session.session.close)

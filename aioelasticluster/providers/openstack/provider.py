@@ -205,16 +205,19 @@ class OpenStackCloudProvider(AbstractCloudProvider):
         """Find flavor, image, networks and groups; import the key if it is missing."""
         specs = [self._complete(spec) for spec in preparation.specs]
         async with self._calls() as calls:
-            found = await Preparing(calls, replace(preparation, specs=specs))()
-        made = self._made.setdefault(preparation.cluster_id, set())
-        made.update(found["made"].split(","))
+            preparing = Preparing(calls, replace(preparation, specs=specs))
+            found = await preparing()
+        if preparing.first:
+            self._made[preparation.cluster_id] = set()
+        if (made := self._made.get(preparation.cluster_id)) is not None:
+            made.update(found["made"].split(","))
         return found
 
     async def cleanup(self, cluster_id: str) -> None:
         """Delete the cluster's key pair, server groups, groups and addresses.
 
-        Only who has prepared it, and heard of what others did, knows what need not be
-        looked for.
+        Only who was the first to prepare it, and heard of what others did, knows what
+        need not be looked for.
         """
         async with self._calls() as calls:
             kinds = self._made.get(cluster_id, {GROUPS, FLOATING})

@@ -39,7 +39,16 @@ class Preparing:
         self._wishes = [(spec, OpenStackOptions.of(spec)) for spec in preparation.specs]
         self._groups: dict[str, str] = {}
         self._made: list[tuple[str, str]] = []  # where each is deleted
+        self._known = False  # whether something was made for the cluster before
         self.found: dict[str, str] = {}
+
+    @property
+    def first(self) -> bool:
+        """Whether it made what nobody prepares a cluster without, and found none of it.
+
+        Then nothing else was ever made for the cluster.
+        """
+        return bool(self._made) and not self._known
 
     async def __call__(self) -> Mapping[str, str]:
         """Return what the launches take; raises `ProviderError`.
@@ -170,6 +179,7 @@ class Preparing:
         pairs = [item["keypair"] for item in answer["keypairs"]]
         listed = {pair["name"]: pair for pair in pairs}
         made = made_name(self._preparation.cluster_id)
+        self._known |= made in listed
         ours = blob(self._preparation.public_key)
         self.found["key"] = pair_of(
             self._preparation,
@@ -201,6 +211,7 @@ class Preparing:
         by_text: dict[str, set[str]] = {}
         for group in answer["security_groups"]:
             if group["description"] == mine:
+                self._known = True
                 self._groups[group["name"]] = group["id"]
             for text in (group["id"], group["name"]):
                 by_text.setdefault(text, set()).add(group["id"])
@@ -251,6 +262,7 @@ class Preparing:
         mine = made_name(self._preparation.cluster_id)
         for group in answer["server_groups"]:
             if group["name"] == mine:
+                self._known = True
                 policy = next(iter(group["policies"]), "")
                 self.found[resource("server-group", policy)] = group["id"]
         policies = {options.policy for _, options in self._wishes}

@@ -17,7 +17,7 @@ import pytest
 from aioelasticluster.model.records import OrderState
 from aioelasticluster.providers.base import Preparation
 from tests.clouds.clusters import KEY_NAME
-from tests.clouds.openstack.clusters import access, alive, made
+from tests.clouds.openstack.clusters import NODE, access, alive, made
 from tests.clouds.openstack.program import EVERYTHING, quick_provider
 from tests.clouds.openstack.proxy import FaultProxy
 from tests.clouds.openstack.scene import OpenStackScene
@@ -133,6 +133,22 @@ async def test_what_was_made_for_more_nodes_that_never_were_is_found_by_the_stop
         )
     assert "security_groups" in made(scene.rig)
     await stopped(scene)
+
+
+@pytest.mark.soak
+async def test_an_address_that_a_node_has_left_is_found_by_a_process_that_wants_none(
+    scene: OpenStackScene,
+) -> None:
+    scene.computes, scene.wishes = 2, {"request_floating_ip": True}
+    await scene.cluster().start()
+    await (await scene.stored()).resize("compute", 0)
+    assert len(made(scene.rig)["floating_ips"]) == 2
+    cluster = await scene.stored()
+    cluster.add_nodes("plain", 1, **NODE)
+    await cluster.start()
+    assert len(alive(scene.rig)) == 1
+    await cluster.stop()
+    await scene.check_empty()
 
 
 @pytest.mark.soak
