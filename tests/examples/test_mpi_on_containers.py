@@ -9,7 +9,11 @@ import pytest
 from tests.examples.conftest import PATIENCE, Machine
 from tests.hosts.contents import contents
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(PATIENCE, func_only=True)]
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.soak,  # tests/hosts/test_services.py has its parts, in every run
+    pytest.mark.timeout(PATIENCE, func_only=True),
+]
 
 
 def test_a_program_is_compiled_once_and_runs_on_two_nodes(

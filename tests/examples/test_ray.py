@@ -6,8 +6,11 @@ import pytest
 
 from tests.examples.conftest import PATIENCE, Machine
 
-pytestmark = [pytest.mark.ansible, pytest.mark.timeout(PATIENCE)]
-
+pytestmark = [
+    pytest.mark.ansible,
+    pytest.mark.soak,  # tests/setup/test_ray.py has its parts, in every run
+    pytest.mark.timeout(PATIENCE),
+]
 
 PROOF = "17,984 primes below 200,000, found by compute001, compute002, frontend001"
 

@@ -10,6 +10,7 @@ from tests.hosts.contents import contents
 pytestmark = [
     pytest.mark.ansible,
     pytest.mark.containers,
+    pytest.mark.soak,  # tests/hosts/test_slurm.py has its parts, in every run
     pytest.mark.timeout(PATIENCE, func_only=True),
 ]
 
