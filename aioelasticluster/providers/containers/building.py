@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,12 @@ async def _build(calls: Calls, recipe: ImageRecipe, kept: str, report: Report) -
         "buildargs": json.dumps(arguments),
     }
     said: list[str] = []
-    async for line in calls.stream("build", context, parameters):
-        text = _text_of(line, f"building from {recipe.base}", said)
-        for part in text.splitlines():
-            if part.strip():
-                said.append(part.strip())
-                report(part.strip())
+    async with aclosing(calls.stream("build", context, parameters)) as lines:
+        async for line in lines:
+            text = _text_of(line, f"building from {recipe.base}", said)
+            for part in filter(None, map(str.strip, text.splitlines())):
+                said.append(part)
+                report(part)
 
 
 def _text_of(line: dict[str, Any], doing: str, said: list[str]) -> str:
@@ -135,8 +136,10 @@ async def _bootstrap(
     file = await _in_thread(path.open, "rb")
     id = ""
     try:
-        async for line in calls.stream("images/create", file, {"fromSrc": "-"}):
-            id = _text_of(line, f"importing {path}", []).strip() or id
+        answer = calls.stream("images/create", file, {"fromSrc": "-"})
+        async with aclosing(answer) as lines:
+            async for line in lines:
+                id = _text_of(line, f"importing {path}", []).strip() or id
     except InvalidRequestError as error:
         raise ImageBuildError(f"importing {path}: {error}") from error
     finally:

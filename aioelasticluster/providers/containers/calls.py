@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Any
 
@@ -99,7 +99,7 @@ class Calls:
                 params=parameters,
                 data=None if body is None else json.dumps(body),
             )
-            async with answer as response:
+            async with answer as response, response:  # the client only hands it out
                 content = await response.read()
         except DockerError as fault:
             raise self._ours(fault, request) from fault
@@ -116,8 +116,11 @@ class Calls:
         path: str,
         content: bytes | IO[bytes],
         parameters: Mapping[str, Any],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Post something large, once, and yield the lines (JSON) of the answer."""
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Post something large, once, and yield the lines (JSON) of the answer.
+
+        To be closed by who does not read all of them.
+        """
         request = f"POST /{path}"
         headers = {"Content-Type": "application/x-tar"}
         try:
@@ -129,7 +132,7 @@ class Calls:
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0),
             )
-            async with answer as response:
+            async with answer as response, response:  # the client only hands it out
                 async for line in response.content:
                     if line.strip():
                         yield json.loads(line)
