@@ -35,7 +35,10 @@ _FORBIDDEN = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An engine's address, and the certificates to use there, if any."""
+    """An engine's address, and the certificates to use there, if any.
+
+    What is spoken to by TLS has an https:// address.
+    """
 
     url: str
     tls: ssl.SSLContext | None = field(default=None, compare=False)
@@ -49,20 +52,23 @@ def find_place(docker_host: str | None) -> Place:
     that names what was tried.
     """
     if docker_host is not None:
-        return _checked(docker_host)
+        return _checked(docker_host, "docker_host")
     for variable in ("DOCKER_HOST", "CONTAINER_HOST"):
         if given := os.environ.get(variable):
-            return _checked(given)
+            return _checked(given, variable)
     if (found := _of_context()) is not None:
         return found
     return _first_of_the_usual()
 
 
-def check_docker_host(docker_host: str) -> None:
-    """Raise `ConfigurationError` for an address of a kind that is not known."""
+def check_docker_host(docker_host: str, field: str = "docker_host") -> None:
+    """Raise `ConfigurationError` for an address of a kind that is not known.
+
+    `field` is where it was given.
+    """
     if not docker_host.startswith(_SCHEMES):
         raise ConfigurationError(
-            "docker_host",
+            field,
             docker_host,
             "not an engine's address",
             "Give unix:///path/to/socket or tcp://host:port",
@@ -82,17 +88,26 @@ def _words(fault: OSError) -> str:
     return (fault.strerror or str(fault) or type(fault).__name__).lower()
 
 
-def _checked(url: str) -> Place:
+def _checked(url: str, field: str) -> Place:
     """Return a place that was named; one that is a socket must accept."""
-    check_docker_host(url)
+    check_docker_host(url, field)
     if url.startswith("unix://"):
         if (fault := _refusal(Path(url.removeprefix("unix://")))) is not None:
             raise unusable([(url, fault)]) from fault
         return Place(url)
     folder = os.environ.get("DOCKER_CERT_PATH", "")
     if os.environ.get("DOCKER_TLS_VERIFY", "") not in ("", "0"):
-        return Place(url, _certificates(Path(folder or Path.home() / ".docker")))
+        return _by_tls(url, Path(folder or Path.home() / ".docker"))
     return Place(url)
+
+
+def _by_tls(url: str, folder: Path) -> Place:
+    """Return a place with the certificates in a folder.
+
+    At any other address than https:// the client would not use them, and send what is
+    secret in the clear.
+    """
+    return Place(f"https://{url.partition('://')[2]}", _certificates(folder))
 
 
 def _of_context() -> Place | None:
@@ -112,9 +127,10 @@ def _of_context() -> Place | None:
             f"Docker's context cannot be read: {fault}",
             "Choose another one (`docker context use default`), or give docker_host",
         ) from fault
-    place = _checked(url)
+    place = _checked(url, "DOCKER_CONTEXT")
     folder = home / "contexts" / "tls" / digest / "docker"
-    return Place(url, _certificates(folder)) if folder.is_dir() else place
+    remote = not url.startswith("unix://")
+    return _by_tls(url, folder) if remote and folder.is_dir() else place
 
 
 def _current_context(home: Path) -> str:

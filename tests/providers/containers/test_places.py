@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -128,6 +129,45 @@ def test_certificates_that_cannot_be_read_are_named(
     (home / "ca.pem").write_text("no certificate")
     with pytest.raises(ConfigurationError, match="DOCKER_CERT_PATH"):
         find_place("tcp://127.0.0.1:2376")
+
+
+@pytest.mark.parametrize("way", ["variables", "context"])
+async def test_what_is_spoken_by_tls_is_never_sent_in_the_clear(
+    home: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A listener sees a TLS hello first."""
+    first = bytearray()
+
+    async def listen(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        first.extend(await reader.read(1))
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    url = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    if way == "variables":
+        monkeypatch.setenv("DOCKER_HOST", url)
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    else:
+        settings = home / ".docker" / "contexts"
+        digest = hashlib.sha256(b"mine").hexdigest()
+        (settings / "tls" / digest / "docker").mkdir(parents=True)
+        (settings / "meta" / digest).mkdir(parents=True)
+        meta = json.dumps({"Endpoints": {"docker": {"Host": url}}})
+        (settings / "meta" / digest / "meta.json").write_text(meta)
+        monkeypatch.setenv("DOCKER_CONTEXT", "mine")
+    async with server:
+        with pytest.raises(ProviderError):
+            await ContainerCloudProvider("image").find()
+    assert bytes(first) == b"\x16"
+
+
+def test_a_variable_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_HOST", "ssh://me@example.org/run/podman.sock")
+    with pytest.raises(ConfigurationError) as caught:
+        find_place(None)
+    assert caught.value.field == "CONTAINER_HOST"
 
 
 async def test_a_provider_without_an_engine_fails_at_its_first_request(
