@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
+import shlex
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email import message_from_string
 from typing import Any
@@ -34,6 +35,7 @@ class WriteFile:
     path: str
     content: bytes = b""
     permissions: int | None = None
+    owner: str = ""
     append: bool = False
 
 
@@ -67,6 +69,15 @@ def read_user_data(text: str) -> BootPlan:
             first = content.strip().splitlines()[0][:60]
             plan = plan.noting(f"user-data ignored: {kind} beginning {first!r}")
     return plan
+
+
+def shell_script(commands: Sequence[Command]) -> str:
+    """Return what `runcmd` or `bootcmd` lists as the one script that cloud-init runs.
+
+    So a `cd`, or a variable, holds for what comes after it.
+    """
+    lines = (one if isinstance(one, str) else shlex.join(one) for one in commands)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _parts(text: str) -> list[tuple[str, str]]:
@@ -122,8 +133,9 @@ def _ssh_keys(plan: BootPlan, value: Mapping[str, str]) -> BootPlan:
     )
 
 
-def _authorized_keys(plan: BootPlan, value: list[Any]) -> BootPlan:
-    return replace(plan, authorized_keys=plan.authorized_keys + tuple(map(str, value)))
+def _authorized_keys(plan: BootPlan, value: str | list[Any]) -> BootPlan:
+    keys = [value] if isinstance(value, str) else value
+    return replace(plan, authorized_keys=plan.authorized_keys + tuple(map(str, keys)))
 
 
 def _bootcmd(plan: BootPlan, value: list[Any]) -> BootPlan:
@@ -147,13 +159,18 @@ def _commands(value: list[Any]) -> tuple[Command, ...]:
 
 
 def _file(entry: Mapping[str, Any]) -> WriteFile:
-    mode = entry.get("permissions")
     return WriteFile(
         path=str(entry["path"]),
         content=_content(entry.get("content", ""), str(entry.get("encoding", ""))),
-        permissions=int(str(mode), 8) if mode is not None else None,
+        permissions=_mode(entry.get("permissions")),
+        owner=str(entry.get("owner") or ""),
         append=bool(entry.get("append", False)),
     )
+
+
+def _mode(value: object) -> int | None:
+    """Read permissions; YAML itself has read `0644` without quotes, as octal."""
+    return value if value is None or isinstance(value, int) else int(str(value), 8)
 
 
 def _content(content: str | bytes, encoding: str) -> bytes:

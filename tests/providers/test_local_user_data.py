@@ -69,6 +69,14 @@ async def test_boot_commands_come_before_ssh_and_run_commands_after(
     assert events["bootcmd"]["at"] < events["ssh-up"]["at"] < events["runcmd"]["at"]
 
 
+async def test_run_commands_are_one_script_as_in_cloud_init(cloud: LocalCloud) -> None:
+    more = "runcmd: [mkdir deep, cd deep, 'said=on', [sh, -c, pwd], 'echo $said']\n"
+    _, events = await booted(cloud, cloud.user_data(more))
+    first, last = events["runcmd"]["output"].splitlines()
+    assert first.endswith("/home/deep")
+    assert last == "on"
+
+
 async def test_a_run_command_does_not_keep_ssh_waiting(cloud: LocalCloud) -> None:
     [instance] = await cloud.launch(
         "a1", user_data=cloud.user_data("runcmd: [sleep 1000]\n")
@@ -94,7 +102,8 @@ async def test_the_parts_of_a_message_are_applied_each(cloud: LocalCloud) -> Non
 
 async def test_a_program_that_does_not_exist_is_logged(cloud: LocalCloud) -> None:
     _, events = await booted(cloud, cloud.user_data("runcmd: [[/no/such, x]]\n"))
-    assert "No such file" in events["runcmd"]["fault"]
+    assert "No such file" in events["runcmd"]["output"]
+    assert events["runcmd"]["status"] == 127
 
 
 async def test_a_host_certificate_is_shown_beside_the_key(cloud: LocalCloud) -> None:
@@ -125,6 +134,20 @@ def test_what_is_not_known_is_remarked_and_passed_over() -> None:
     )
     assert plan.run_commands == ("a",)
     assert [remark.split()[1] for remark in plan.remarks] == ["packages", "bootcmd"]
+
+
+def test_permissions_are_octal_with_quotes_or_without() -> None:
+    for text in ("0600", "'0600'", "'600'", "0o600"):
+        plan = read_user_data(
+            f"#cloud-config\nwrite_files: [{{path: /x, permissions: {text}}}]\n"
+        )
+        assert not plan.remarks
+        assert plan.files[0].permissions == 0o600
+
+
+def test_one_authorized_key_need_not_be_in_a_list() -> None:
+    plan = read_user_data("#cloud-config\nssh_authorized_keys: ssh-rsa AAAA me\n")
+    assert plan.authorized_keys == ("ssh-rsa AAAA me",)
 
 
 def test_unreadable_cloud_config_does_not_stop_the_boot() -> None:

@@ -19,7 +19,11 @@ from dataclasses import dataclass
 
 from aioelasticluster.errors import InvalidRequestError
 from aioelasticluster.providers.base import LaunchOrder
-from aioelasticluster.providers.cloud_config import BootPlan, Command, read_user_data
+from aioelasticluster.providers.cloud_config import (
+    BootPlan,
+    read_user_data,
+    shell_script,
+)
 from aioelasticluster.providers.containers.scripts import BOOT
 
 #: Where in a container all that is ours lies.
@@ -152,14 +156,18 @@ def _public_half(private: str) -> bytes:
 def _before(plan: BootPlan) -> Iterator[_File]:
     """Have done before anybody can log in: `bootcmd`, then `write_files`."""
     lines = [f"echo {shlex.quote(f'user-data: {note}')}" for note in plan.remarks]
-    lines += map(_line, plan.boot_commands)
+    if plan.boot_commands:
+        yield _File(f"{PLACE}/bootcmd", shell_script(plan.boot_commands), 0o700)
+        lines.append(f"/bin/sh /{PLACE}/bootcmd")
     for number, file in enumerate(plan.files):
         kept = f"{PLACE}/file-{number}"
         yield _File(kept, file.content, 0o600)
         path = shlex.quote(file.path)
-        lines.append(f"mkdir -p $(dirname {path})")
+        lines.append(f'mkdir -p "$(dirname {path})"')
         lines.append(f"cat /{kept} {'>>' if file.append else '>'}{path}")
         mode = 0o644 if file.permissions is None else file.permissions
+        if file.owner:
+            lines.append(f"chown {shlex.quote(file.owner)} {path}")
         lines.append(f"chmod {mode:o} {path}; rm /{kept}")
     if lines:
         yield _File(f"{PLACE}/before-ssh", "\n".join([*lines, ""]), 0o700)
@@ -167,19 +175,16 @@ def _before(plan: BootPlan) -> Iterator[_File]:
 
 def _after(plan: BootPlan) -> Iterator[_File]:
     """Have done what may take long: `runcmd`, then scripts, one after another."""
-    lines = list(map(_line, plan.run_commands))
+    lines = []
+    if plan.run_commands:
+        yield _File(f"{PLACE}/runcmd", shell_script(plan.run_commands), 0o700)
+        lines.append(f"/bin/sh /{PLACE}/runcmd")
     for number, text in enumerate(plan.scripts):
         yield _File(f"{PLACE}/script-{number}", text, 0o700)
         lines.append(f"/{PLACE}/script-{number}")
     if lines:
         yield _File(f"{PLACE}/after-ssh", "\n".join([*lines, "true\n"]), 0o700)
         yield from _unit("aioelasticluster-late", _LATE_UNIT)
-
-
-def _line(command: Command) -> str:
-    """Return a command as a line that ends nothing but itself when it fails."""
-    words = ["/bin/sh", "-c", command] if isinstance(command, str) else command
-    return shlex.join(words)
 
 
 def _no_cloud(order: LaunchOrder) -> Iterator[_File]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import os
+import subprocess
 import tarfile
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -72,11 +76,27 @@ def test_the_parts_of_user_data_keep_their_meaning() -> None:
     keys = files["/var/lib/aioelasticluster/authorized_keys"][1]
     assert keys.splitlines() == [PUBLIC, "second"]
     late = files["/var/lib/aioelasticluster/after-ssh"][1]
-    assert late == "/bin/sh -c 'echo on'\ntrue\n"
+    assert late == "/bin/sh /var/lib/aioelasticluster/runcmd\ntrue\n"
+    assert files["/var/lib/aioelasticluster/runcmd"] == (0o700, "echo on\n")
 
     script = "#!/bin/sh\necho hello\n"
     files = laid_out(merged(ours, script))
     assert files["/var/lib/aioelasticluster/script-0"] == (0o700, script)
+
+
+def test_files_are_written_as_they_are_asked_for(tmp_path: Path) -> None:
+    """Wherever they are to be, and whoever is to own them."""
+    path = tmp_path / "a folder" / "of $HOME" / "file"
+    owner = f"{os.geteuid()}:{os.getegid()}"
+    asked = {"path": str(path), "content": "text\n", "owner": owner}
+    files = laid_out(f"#cloud-config\nwrite_files: [{json.dumps(asked)}]\n")
+    place = "/var/lib/aioelasticluster"
+    (tmp_path / "file-0").write_text(files[f"{place}/file-0"][1])
+    script = files[f"{place}/before-ssh"][1]
+    assert f"chown {owner} " in script
+    subprocess.run(["sh", "-c", script.replace(place, str(tmp_path))], check=True)
+    assert path.read_text() == "text\n"
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_cloud_init_finds_the_same_where_an_image_has_it() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aioelasticluster.providers.cloud_config import (
     BootPlan,
     Command,
     WriteFile,
+    shell_script,
 )
 from aioelasticluster.providers.local.environment import Place, shell
 from aioelasticluster.providers.local.server.children import Children
@@ -31,19 +33,21 @@ class Boot:
         for remark in self._plan.remarks:
             self._journal.write("user-data", remark=remark)
         self._write_prompt()
-        for command in self._plan.boot_commands:
-            await self._run("bootcmd", _arguments(command))
+        await self._run_all("bootcmd", self._plan.boot_commands)
         for file in self._plan.files:
             self._write(file)
 
     async def after_ssh(self) -> None:
         """Do what may take long: `runcmd` and scripts, one after another."""
-        for command in self._plan.run_commands:
-            await self._run("runcmd", _arguments(command))
+        await self._run_all("runcmd", self._plan.run_commands)
         for number, script in enumerate(self._plan.scripts):
             path = self._place.folder.path / f"script-{number}"
             await self._run("script", [str(path)], script)
         self._journal.write("boot-finished")
+
+    async def _run_all(self, what: str, commands: Sequence[Command]) -> None:
+        if commands:
+            await self._run(what, [shell(), "-c", shell_script(commands)])
 
     async def _run(self, what: str, arguments: list[str], script: str = "") -> None:
         """Run a command; like a cloud, write down a failure and go on."""
@@ -73,16 +77,13 @@ class Boot:
         except OSError as fault:
             self._journal.write("write_files", path=file.path, fault=str(fault))
         else:
-            self._journal.write("write_files", path=str(path))
+            said = {"remark": f"owner {file.owner} ignored"} if file.owner else {}
+            self._journal.write("write_files", path=str(path), **said)
 
     def _write_prompt(self) -> None:
         """Let interactive shells show the node's name."""
         prompt = f"PS1='\\u@{self._place.node}:\\w\\$ '\n"
         (self._place.folder.home / ".bashrc").write_text(prompt)
-
-
-def _arguments(command: Command) -> list[str]:
-    return [shell(), "-c", command] if isinstance(command, str) else list(command)
 
 
 def _script(text: str) -> WriteFile:
