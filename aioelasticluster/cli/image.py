@@ -11,12 +11,11 @@ import typer
 
 from aioelasticluster.cli.console import output, progress
 from aioelasticluster.errors import UnsupportedError
+from aioelasticluster.providers.containers.naming import DEFAULT_TAG
 
 image = typer.Typer(
     help="Images for the nodes of ContainerCloudProvider.", no_args_is_help=True
 )
-
-_TAG = "aioelasticluster-host:latest"
 
 
 @image.callback()
@@ -26,7 +25,9 @@ def everything() -> None:
 
 @image.command()
 def build(
-    tag: Annotated[str, typer.Option(help="What the image is to be called.")] = _TAG,
+    tag: Annotated[
+        str, typer.Option(help="What the image is to be called.")
+    ] = DEFAULT_TAG,
     package: Annotated[
         list[str] | None,
         typer.Option(help="A Debian package to install as well; may be repeated."),

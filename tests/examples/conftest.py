@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from aioelasticluster.providers.containers.building import DEFAULT_TAG, split_tag
+from aioelasticluster.providers.containers.building import split_tag
+from aioelasticluster.providers.containers.naming import DEFAULT_TAG
 from tests.hosts.contents import ask, sweep
 from tests.hosts.images import TAG
 from tests.hosts.running import RunningEngine

@@ -14,16 +14,18 @@ from aioelasticluster._aio.blocking import Blocking
 from aioelasticluster.errors import ImageBuildError, InvalidRequestError
 from aioelasticluster.providers.containers.bootstrap import root_filesystem
 from aioelasticluster.providers.containers.calls import Calls, NotThereError, calling
+from aioelasticluster.providers.containers.naming import DEFAULT_TAG
 from aioelasticluster.providers.containers.recipes import ImageRecipe
-
-#: What an image is called where nothing else is said.
-DEFAULT_TAG = "aioelasticluster-host:latest"
 
 #: Under which name every image that was made is kept, with its recipe's digest as tag.
 _KEPT = "aioelasticluster-recipe"
 
 #: Variables that say how to reach the outside, which building needs, too.
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+_PROXIES = tuple(
+    spelt
+    for name in ("http_proxy", "https_proxy", "no_proxy")
+    for spelt in (name, name.upper())
+)
 
 _in_thread = Blocking(width=2, patience=60.0)
 

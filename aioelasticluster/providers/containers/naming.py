@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from aioelasticluster.model.tags import PREFIX, SCHEMA
 
+#: What an image for nodes is called where nothing else is said.
+DEFAULT_TAG = "aioelasticluster-host:latest"
+
 #: The label of everything that is ours.
 OURS = f"{PREFIX}schema={SCHEMA}"
 
-#: The label with a container's place in its order.
+#: The label with a container's place in its order, and the one with its order.
 INDEX = f"{PREFIX}index"
+TOKEN = f"{PREFIX}token"
 
 
 def cluster_label(cluster_id: str) -> str:
@@ -18,7 +22,7 @@ def cluster_label(cluster_id: str) -> str:
 
 def token_label(token: str) -> str:
     """Return the label of an order's containers."""
-    return f"{PREFIX}token={token}"
+    return f"{TOKEN}={token}"
 
 
 def made_labels(cluster_id: str) -> dict[str, str]:
@@ -34,6 +38,11 @@ def made_name(name: str, cluster_id: str) -> str:
 def container_name(cluster: str, node: str, token: str) -> str:
     """Return an order's container's name: the same whenever the order is repeated."""
     return f"{cluster}-{node}-{token[:12]}"
+
+
+def instance_of(token: str, index: int | str) -> str:
+    """Return what tells a container from all others, also from its image's origin."""
+    return f"{token}-{index}"
 
 
 def renamed(name: str, repository: str) -> str:
