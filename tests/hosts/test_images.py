@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from aioelasticluster import ImageBuildError, UnsupportedError
+from aioelasticluster import Cluster, ImageBuildError, UnsupportedError
 from aioelasticluster.cli.main import app
 from aioelasticluster.providers.containers.building import build_image
 from aioelasticluster.providers.containers.recipes import (
@@ -94,6 +94,35 @@ async def test_a_base_that_is_no_debian_says_so(url: str) -> None:
         assert any("has no apt-get" in line for line in said)
     finally:
         ask(url, "DELETE", "images/aioelasticluster-tests-bare?force=true")
+
+
+async def test_a_node_of_an_image_that_was_a_node_is_one_of_its_own(
+    url: str, tmp_path: Path
+) -> None:
+    """It has its own login, user-data and host keys; no other is ever believed."""
+
+    def cluster(image: str, login: str) -> Cluster:
+        provider = provider_for(url, image=image)
+        made = cluster_on(provider, tmp_path, host_keys="cloud")
+        config = f"#cloud-config\nbootcmd: [echo of {login} >/etc/seeded]\n"
+        made.add_node(
+            "compute", "image", login, "small", "default", image_userdata=config
+        )
+        return made
+
+    look = "cat /etc/ssh/ssh_host_ed25519_key.pub; cat /etc/seeded"
+    async with cluster(TAG, "first") as first:
+        await first.start()
+        (before,) = (await first.run(look)).values()
+        repository, tag = MADE.split(":")
+        (node,) = first.get_all_nodes()
+        where = f"container={node.instance_id}&repo={repository}&tag={tag}"
+        ask(url, "POST", f"commit?{where}")
+    async with cluster(MADE, "second") as second:
+        await second.start()
+        (after,) = (await second.run(look)).values()
+    assert after.stdout.splitlines()[1] == "of second"
+    assert after.stdout.splitlines()[0] != before.stdout.splitlines()[0]
 
 
 def any_certificate() -> bytes:

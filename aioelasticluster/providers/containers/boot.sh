@@ -19,7 +19,11 @@ group=$(id -g "$login")
 keys=$home/.ssh/authorized_keys
 [ -d "$home" ] || install -d -m 755 -o "$login" -g "$group" "$home"
 install -d -m 700 -o "$login" -g "$group" "$home/.ssh"
-cat "$keys" authorized_keys 2>/dev/null | sort -u >"$keys.$HOSTNAME"
+{ # files may lack the end of their last line
+  cat "$keys"
+  echo
+  cat authorized_keys
+} 2>/dev/null | grep . | sort -u >"$keys.$HOSTNAME"
 chown "$login:$group" "$keys.$HOSTNAME"
 chmod 600 "$keys.$HOSTNAME"
 mv -f "$keys.$HOSTNAME" "$keys"
@@ -28,7 +32,8 @@ if [ -e given-host-keys ]; then # no other, as ssh_deletekeys says
   for key in /etc/ssh/ssh_host_*_key; do
     grep -qxF "$key" given-host-keys || rm -f "$key" "$key.pub"
   done
-elif ! ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1; then
+else # whoever has the image knows its keys
+  rm -f /etc/ssh/ssh_host_*
   ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
 fi
 

@@ -22,12 +22,17 @@ found /usr/sbin/sshd /usr/bin/sshd >/dev/null ||
   leave 102 "the image has no SSH server (/usr/sbin/sshd)"
 
 place=/var/lib/aioelasticluster
-if [ ! -e $place/laid-out ]; then # else a later start, with keys of the node's own
+laid_out=$place/laid-out-$AIOEC_INSTANCE
+if [ ! -e "$laid_out" ]; then # else a later start, with keys of the node's own
+  # The image may be made of another node.
+  rm -rf $place /etc/ssh/ssh_host_* /etc/ssh/sshd_config.d/aioelasticluster.conf \
+    /etc/systemd/system/aioelasticluster-*.service \
+    /etc/systemd/system/multi-user.target.wants/aioelasticluster-*.service
   printf %s "$AIOEC_SEED" | base64 -d | tar -xzf - -C / ||
     leave 103 "the image lacks base64, gzip or tar, which lay out the user-data"
-  : >$place/laid-out
+  : >"$laid_out"
 fi
-unset AIOEC_SEED
+unset AIOEC_SEED AIOEC_INSTANCE
 
 umount -R /sys/fs/cgroup 2>/dev/null
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || {

@@ -14,7 +14,11 @@ from aioelasticluster.providers.containers.calls import (
     ConflictError,
     NotThereError,
 )
-from aioelasticluster.providers.containers.naming import INDEX, container_name
+from aioelasticluster.providers.containers.naming import (
+    INDEX,
+    container_name,
+    instance_of,
+)
 from aioelasticluster.providers.containers.options import ContainerOptions
 from aioelasticluster.providers.containers.resources import (
     NETWORK,
@@ -110,7 +114,10 @@ class Maker:
             "Hostname": name,
             "Entrypoint": ["/bin/sh", "-c"],
             "Cmd": [INIT],
-            "Env": [f"AIOEC_SEED={self._seed}"],
+            "Env": [
+                f"AIOEC_SEED={self._seed}",
+                f"AIOEC_INSTANCE={instance_of(self._order.token, index)}",
+            ],
             "Labels": self._labels(index),
             "User": "0",
             "WorkingDir": "/",
