@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,11 +20,17 @@ import anyio
 from aioelasticluster._aio.finish import all_hidden
 from aioelasticluster._aio.tasks import accompanied, each
 from aioelasticluster.errors import (
+    CapacityError,
     InvalidRequestError,
     ProviderError,
     UnknownOutcomeError,
 )
-from aioelasticluster.providers.base import Launched, LaunchOrder, Preparation
+from aioelasticluster.providers.base import (
+    InstanceState,
+    Launched,
+    LaunchOrder,
+    Preparation,
+)
 from aioelasticluster.providers.containers.calls import Calls, NotThereError, calling
 from aioelasticluster.providers.containers.host_keys import host_keys_of
 from aioelasticluster.providers.containers.launching import STOP_SIGNAL, Maker
@@ -81,6 +95,9 @@ class Engine:
             made = await listed(self._calls, token_label(order.token))
         except ProviderError as error:
             raise UnknownOutcomeError(str(error)) from error
+        lost = next(filter(_unknown, refused), None)
+        if lost is not None and len(made) < len(order.names):
+            raise UnknownOutcomeError(str(lost)) from lost
         if refused and not made:
             raise refused[0]
         return Launched(instances=tuple(made), refused=refused[0] if refused else None)
@@ -90,8 +107,21 @@ class Engine:
         return await listed(self._calls, *labels)
 
     async def terminate(self, ids: Sequence[str]) -> None:
-        """Kill and remove containers, with their anonymous volumes."""
-        await self._each(ids, self._terminate)
+        """Kill and remove containers, with their anonymous volumes.
+
+        Raises the first error when all have been tried.
+        """
+        faults: list[ProviderError] = []
+
+        async def end(id: str) -> None:
+            try:
+                await self._terminate(id)
+            except ProviderError as error:
+                faults.append(error)
+
+        await self._each(ids, end)
+        if faults:
+            raise faults[0]
 
     async def stop(self, ids: Sequence[str]) -> None:
         """Have systemd stop containers, as long as it may take there."""
@@ -100,6 +130,28 @@ class Engine:
     async def start(self, ids: Sequence[str]) -> None:
         """Start containers."""
         await self._each(ids, partial(self._act, "POST", "/start", {}))
+
+    async def begun(
+        self, found: Sequence[Container], awaited: Collection[str]
+    ) -> Sequence[Container]:
+        """Start those that are awaited, but unstarted; return all as they are then."""
+        refused: dict[str, ProviderError] = {}
+
+        async def begin(id: str) -> None:
+            try:
+                await self._act("POST", "/start", {}, id)
+            except (CapacityError, InvalidRequestError) as error:
+                refused[id] = error
+
+        await self._each(
+            [i.id for i in found if i.unstarted and i.id in awaited], begin
+        )
+        return [
+            replace(one, state=InstanceState.FAILED, fault=refused[one.id])
+            if one.id in refused
+            else one
+            for one in found
+        ]
 
     async def host_keys(self, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the host keys on containers' disks, of those that have some."""
@@ -113,14 +165,17 @@ class Engine:
         return shown
 
     async def retag(self, ids: Sequence[str], repository: str) -> None:
-        """Write another repository's id into the names of containers."""
+        """Write another repository's id into the names of containers.
+
+        Engines refuse to give a container the name that it has.
+        """
         names = {one.id: one.container_name for one in await self.listed()}
+        wanted = {id: renamed(names[id], repository) for id in ids if id in names}
 
         async def rename(id: str) -> None:
-            name = {"name": renamed(names[id], repository)}
-            await self._act("POST", "/rename", name, id)
+            await self._act("POST", "/rename", {"name": wanted[id]}, id)
 
-        await self._each([id for id in ids if id in names], rename)
+        await self._each([id for id in wanted if wanted[id] != names[id]], rename)
 
     async def _terminate(self, id: str) -> None:
         try:  # even if it is told to force it, Podman asks first, and waits
@@ -157,3 +212,10 @@ class Engine:
         self, ids: Sequence[str], work: Callable[[str], Coroutine[Any, Any, None]]
     ) -> None:
         await each(ids, work, self._limiter)
+
+
+def _unknown(error: ProviderError) -> bool:
+    """Whether nobody knows what came of a request: its last answer was lost."""
+    return isinstance(error, UnknownOutcomeError) or isinstance(
+        error.__cause__, UnknownOutcomeError
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiodocker import DockerError
 
 from aioelasticluster.errors import (
+    CapacityError,
     InvalidRequestError,
     ProviderError,
     QuotaError,
@@ -36,6 +37,15 @@ _FOR_NOW = (
     "is restarting",
 )
 
+#: Under which words its machine has no room; in whatever case they are written.
+_NO_ROOM = (
+    "cannot allocate memory",
+    "disk quota exceeded",
+    "no space left on device",
+    "resource temporarily unavailable",
+    "too many open files",
+)
+
 _FULL = ("address pool", "no available network", "subnet", "no available IPv4")
 
 
@@ -46,6 +56,8 @@ def ours(fault: DockerError, request: str) -> ProviderError:
 
 
 def _class_of(status: int, text: str) -> type[ProviderError]:
+    if any(words in text.lower() for words in _NO_ROOM):
+        return CapacityError
     if any(words in text for words in _FULL):
         return QuotaError
     if status == 401 or (status == 403 and "denied" in text):

@@ -7,7 +7,11 @@ from typing import Any
 
 import anyio
 
-from aioelasticluster.errors import InvalidRequestError, TransientError
+from aioelasticluster.errors import (
+    CapacityError,
+    InvalidRequestError,
+    UnknownOutcomeError,
+)
 from aioelasticluster.providers.base import LaunchOrder
 from aioelasticluster.providers.containers.calls import (
     Calls,
@@ -67,9 +71,11 @@ class Maker:
         await self._have(name, index)
         try:
             await start(self._calls, name)
-        except InvalidRequestError:
+        except (CapacityError, InvalidRequestError):
             await self._calls.send(
-                "DELETE", f"containers/{name}", parameters={"force": "true"}
+                "DELETE",
+                f"containers/{name}",
+                parameters={"force": "true", "v": "true"},
             )
             raise
 
@@ -92,7 +98,7 @@ class Maker:
                 return await self._check_ours(name, index)
             except NotThereError:  # the name is taken, but its container still made
                 await anyio.sleep(_LOOK_PAUSE)
-        raise TransientError(f"container {name} is being made by another request")
+        raise UnknownOutcomeError(f"container {name} is being made by another request")
 
     async def _check_ours(self, name: str, index: int) -> None:
         """Raise `InvalidRequestError` if a name is taken by something else."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from aioelasticluster.errors import InvalidRequestError, ProviderError
 from aioelasticluster.model.tags import Tags
 from aioelasticluster.providers.base import Instance, InstanceState
-from aioelasticluster.providers.containers.calls import Calls, NotThereError
+from aioelasticluster.providers.containers.calls import Calls
 from aioelasticluster.providers.containers.naming import INDEX, OURS, repository_in
 
 #: Docker's words for states, and Podman's.
@@ -25,7 +26,7 @@ _STATES: Mapping[str, InstanceState] = {
     "stopped": InstanceState.PAUSED,
     "exited": InstanceState.PAUSED,
     "removing": InstanceState.TERMINATING,
-    "dead": InstanceState.TERMINATING,
+    "dead": InstanceState.FAILED,  # it could not be removed entirely
 }
 
 #: A container that ends so was told to: by `pause`, or from inside, as by `poweroff`.
@@ -33,6 +34,10 @@ _ORDERLY = frozenset({0, 130, 137, 143})
 
 #: What `init.sh` ends with where the image cannot serve.
 _UNFIT = range(101, 110)
+
+#: A container that ran for so long (seconds) can do so again: it was not its image that
+#: ended it, but the engine's machine, which went down, or somebody inside.
+_FIT = 30.0
 
 _EXITED = re.compile(r"Exited \((\d+)\)")
 
@@ -110,19 +115,45 @@ async def _explained(calls: Calls, container: Container) -> Container:
     """Return a failed container with what it said last."""
     try:
         about = await calls.get(f"containers/{container.id}/json")
-        said = await _output(calls, container.id)
-    except NotThereError:
+    except ProviderError:  # one that cannot be explained still can be ended
         return container
-    code = int(about["State"].get("ExitCode") or 0)
+    state = about["State"]
+    code = int(state.get("ExitCode") or 0)
+    if state.get("Dead"):
+        return replace(container, fault=_undead(str(state.get("Error") or "")))
+    if code not in _UNFIT and _ran_for(state) > _FIT:
+        return replace(container, state=InstanceState.PAUSED)
+    said = await _output(calls, container.id)
     return replace(container, fault=_fault(code, said, about["Config"]["Image"]))
 
 
+def _ran_for(state: Mapping[str, Any]) -> float:
+    """Return how long (seconds) a container ran last, 0 if the engine does not tell."""
+    try:
+        began = datetime.fromisoformat(state["StartedAt"])
+        return (datetime.fromisoformat(state["FinishedAt"]) - began).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+
+
 async def _output(calls: Calls, id: str) -> list[str]:
-    """Return the last lines of a container's output."""
-    answer = await calls.get(
-        f"containers/{id}/logs", stdout="true", stderr="true", tail=str(_LINES)
-    )
+    """Return the last lines of a container's output, or why there are none."""
+    try:
+        answer = await calls.get(
+            f"containers/{id}/logs", stdout="true", stderr="true", tail=str(_LINES)
+        )
+    except ProviderError as error:  # such as of an engine that keeps no output
+        return [f"its output cannot be read: {error}"]
     return _lines(answer or b"")
+
+
+def _undead(words: str) -> ProviderError:
+    """Return why a container is "dead": it was to go, and a part of it has stayed."""
+    return ProviderError(
+        "the engine has tried to remove the container, and failed: "
+        f"{words or 'it does not say why'}. Stop the node again; if it stays, "
+        "something on the engine's machine still uses its files"
+    )
 
 
 def _lines(stream: bytes) -> list[str]:

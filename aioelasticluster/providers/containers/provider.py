@@ -53,7 +53,7 @@ class ContainerCloudProvider(AbstractCloudProvider):
     adapter: ClassVar[str] = "containers"
     capabilities = Capabilities(pause=True, cloud_host_keys=True)
     max_batch = 50
-    settle_window = 5.0
+    settle_window = 30.0
     launch_patience = 300.0
     poll_pauses = end_pauses = (0.3, 1.0)
 
@@ -125,12 +125,12 @@ class ContainerCloudProvider(AbstractCloudProvider):
         """Return all of the cluster's containers, in one request.
 
         One that is awaited, but was never started since its program was killed in
-        between, is started: all that it needs was in its create call.
+        between, is started: all that it needs was in its create call. If that is
+        refused, it has failed.
         """
         async with self._engine() as engine:
             found = await engine.listed(cluster_label(cluster_id))
-            await engine.start([i.id for i in found if i.unstarted and i.id in awaited])
-        return found
+            return await engine.begun(found, awaited)
 
     async def terminate(self, ids: Sequence[str]) -> None:
         """Kill and remove containers, several at a time."""

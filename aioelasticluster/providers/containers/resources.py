@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aioelasticluster.errors import InvalidRequestError, ProviderError
+from aioelasticluster.errors import (
+    InvalidRequestError,
+    ProviderError,
+    UnauthorizedError,
+)
 from aioelasticluster.model.records import NodeSpec
 from aioelasticluster.providers.base import Preparation
 from aioelasticluster.providers.containers.calls import (
@@ -51,9 +56,10 @@ class Preparing:
         self._calls, self._asked = calls, preparation
         self._image, self._network = image, network
         self._cluster_id = preparation.cluster_id
+        self._new: list[tuple[str, str]] = []  # kinds and names of what this one made
 
     async def __call__(self) -> Mapping[str, str]:
-        """Return the resources; what was made is gone again if anything is refused."""
+        """Return the resources; what this made is gone again if anything is refused."""
         found = {PUBLISHED: "yes" if await self._out_of_reach() else ""}
         for image in sorted({self._image_of(spec) for spec in self._asked.specs}):
             await self._check_image(image)
@@ -61,8 +67,8 @@ class Preparing:
             found[NETWORK] = await self._given_network()
         missing = []
         for name in self._volumes():
-            if await self._exists("volumes", name):
-                found[volume(name)] = name
+            if there := await self._there(name):
+                found[volume(name)] = there
             else:
                 missing.append(name)
         try:
@@ -70,8 +76,8 @@ class Preparing:
                 found[NETWORK] = await self._own_network()
             for name in missing:
                 found[volume(name)] = await self._own_volume(name)
-        except InvalidRequestError:
-            await remove_made(self._calls, self._cluster_id)
+        except (InvalidRequestError, UnauthorizedError):
+            await _remove(self._calls, self._new)
             raise
         return found
 
@@ -100,12 +106,20 @@ class Preparing:
             ) from error
         return str(found["Name"])
 
-    async def _exists(self, kind: str, name: str) -> bool:
+    async def _there(self, name: str) -> str:
+        """Return what a volume is called in the engine, "" if it is yet to be made.
+
+        One that was made for the cluster before remains the one that its nodes share.
+        """
+        own = made_name(name, self._cluster_id)
+        made = await _made(self._calls, "volumes", self._cluster_id)
+        if own in {one["Name"] for one in made}:
+            return own
         try:
-            await self._calls.get(f"{kind}/{name}")
+            await self._calls.get(f"volumes/{name}")
         except NotThereError:
-            return False
-        return True
+            return ""
+        return name
 
     async def _own_network(self) -> str:
         """Return the cluster's network; make it if it is not there yet."""
@@ -125,16 +139,20 @@ class Preparing:
                 raise InvalidRequestError(
                     f"a network named {name} exists, and is not ours: remove it"
                 ) from error
+        self._new.append(("networks", name))
         return name
 
     async def _own_volume(self, wanted: str) -> str:
         name = made_name(wanted, self._cluster_id)
         body = {"Name": name, "Labels": made_labels(self._cluster_id)}
         await self._calls.send("POST", "volumes/create", body=body)
+        self._new.append(("volumes", name))
         return name
 
     async def _out_of_reach(self) -> bool:
         """Whether containers' own addresses lead nowhere on this machine."""
+        if sys.platform != "linux":
+            return True  # there, every engine is in a machine of its own
         about = await self._calls.get("info")
         features = about.get("SecurityOptions") or ()
         desktop = "Desktop" in str(about.get("OperatingSystem") or "")
@@ -144,11 +162,17 @@ class Preparing:
 async def remove_made(calls: Calls, cluster_id: str) -> None:
     """Remove the networks and volumes that were made for a cluster."""
     for kind, key in (("networks", "Id"), ("volumes", "Name")):
-        for one in await _made(calls, kind, cluster_id):
-            try:
-                await calls.send("DELETE", f"{kind}/{one[key]}")
-            except NotThereError:
-                pass
+        made = await _made(calls, kind, cluster_id)
+        await _remove(calls, [(kind, one[key]) for one in made])
+
+
+async def _remove(calls: Calls, things: Iterable[tuple[str, str]]) -> None:
+    """Remove networks and volumes; those that are gone are success."""
+    for kind, key in things:
+        try:
+            await calls.send("DELETE", f"{kind}/{key}")
+        except NotThereError:
+            pass
 
 
 async def _made(
