@@ -48,7 +48,8 @@ class AnsibleSetupProvider(AbstractSetupProvider):
     `playbook` is a playbook of your own, run *instead of* the packaged one, or a list
     of playbooks run one after another; the word `"packaged"` in the list stands for
     the packaged one: `["packaged", "mine.yml"]`. A `before_removal.yml` beside your
-    own playbook drains nodes that are about to leave.
+    own playbook drains nodes that are about to leave. A host that fails in one playbook
+    is left out of the next, the others go on.
 
     `variables` are for all hosts, `kind_variables` for those of a kind. Both are
     recorded with the cluster; what must not be goes into `secrets`: extra variables
@@ -182,15 +183,17 @@ class AnsibleSetupProvider(AbstractSetupProvider):
             catalogue.check_companions(members(self._groups, cluster.hosts))
         reports: list[SetupReport] = []
         failed: set[str] = set()
+        expected: dict[str, None] = {}  # a set that keeps its order
         for stage in self._stages(cluster, targets):
             if not (stage := without(stage, failed)).targets:
                 continue
+            expected |= dict.fromkeys(stage.targets)
             report = await self._run(cluster, stage, extra_args)
             reports.append(report)
             failed.update(report.failed)
             if report.message:
                 break
-        return combined(reports)
+        return combined(reports, expected)
 
     def _stages(
         self, cluster: SetupCluster, targets: tuple[str, ...]
@@ -211,7 +214,8 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         """Drain the leaving hosts: the packaged playbook retires Dask's workers.
 
         Your own playbook may have a `before_removal.yml` beside it, which finds the
-        names in `aioec_leaving`. Raises `SetupError` if draining failed.
+        names in `aioec_leaving`. Raises `SetupError` if draining failed; what would
+        have drained next is not begun then, since nobody is going to leave.
         """
         folders = [
             PLAYBOOKS if path == PACKAGED else Path(path).parent
@@ -221,10 +225,11 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         everyone = tuple(host.name for host in cluster.hosts)
         if not found or not everyone:
             return
-        drains = Stage(playbooks=tuple(found), targets=everyone, gathers=False)
-        report = await self._run(cluster, drains, (), sorted(leaving))
-        if not report.ok:
-            raise SetupError(report)
+        for playbook in found:
+            drains = Stage(playbook=playbook, targets=everyone)
+            report = await self._run(cluster, drains, (), sorted(leaving))
+            if not report.ok:
+                raise SetupError(report)
 
     async def _run(
         self,
@@ -236,19 +241,19 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         drained = {} if leaving is None else {"aioec_leaving": list(leaving)}
         run = PlaybookRun(
             cluster=cluster,
-            playbooks=stage.playbooks,
+            playbook=stage.playbook,
+            beside=tuple(self._own_playbooks),
             inventory=inventory(
                 cluster, self._groups, self._variables, self._kind_variables
             ),
             targets=stage.targets,
-            gathers=stage.gathers,
+            fresh=stage.fresh,
             kept=self._kept(cluster.id),
             forks=int(self._forks or min(len(stage.targets), MOST_FORKS)),
             variables={"aioec_cache": str(self._cache()), **drained},
             secrets=self._secrets,
             arguments=(*self._become_arguments(cluster), *extra_args),
             any_errors_fatal=self._any_errors_fatal,
-            complete=leaving is None,
             mitogen=await in_thread(self._uses_mitogen, cluster),
             timeout=self._timeout,
         )

@@ -94,7 +94,8 @@ def _private(run: RunFolder, kept: ClusterFolder) -> dict[str, str]:
         "ANSIBLE_LOCAL_TEMP": str(run.temporary),
         "TMPDIR": str(run.sockets),  # for sockets too, such as multiprocessing makes
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(run.sockets),
-        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_RETRY_FILES_ENABLED": "True",  # read by our callback plugin
+        "ANSIBLE_RETRY_FILES_SAVE_PATH": str(run.path / "failed"),
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",
         "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(kept.facts),
         "ANSIBLE_CACHE_PLUGIN_TIMEOUT": "0",

@@ -45,13 +45,13 @@ in_thread = Blocking(width=4, patience=PATIENCE)
 class PlaybookRun:
     """What one run of ansible-playbook is to do.
 
-    `variables` are extra variables that may be shown, `secrets` such as may not.
-    Only where it is `complete` must each target be reached by a play. One that
-    `gathers` does not rely on what is known of its targets from earlier runs.
+    `variables` are extra variables that may be shown, `secrets` such as may not. What
+    is known of `fresh` hosts from earlier runs is forgotten first. An `ansible.cfg`
+    may lie `beside` these playbooks.
     """
 
     cluster: SetupCluster
-    playbooks: tuple[str, ...]
+    playbook: str
     inventory: Mapping[str, Any]
     targets: tuple[str, ...]
     kept: ClusterFolder
@@ -60,8 +60,8 @@ class PlaybookRun:
     secrets: Mapping[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     any_errors_fatal: bool = False
-    complete: bool = True
-    gathers: bool = True
+    fresh: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     mitogen: bool = False
     timeout: float | None = None
 
@@ -74,7 +74,6 @@ class PlaybookRun:
         transcript = Transcript(
             cluster=self.cluster.name,
             targets=self.targets,
-            complete=self.complete,
             listen=self.cluster.listen,
             mask=Mask(self.secrets),
         )
@@ -108,8 +107,7 @@ class PlaybookRun:
 
     def _write(self, folder: RunFolder) -> None:
         self.kept.forget_dead_runs()
-        if self.gathers:
-            self.kept.forget_facts(self.targets)
+        self.kept.forget_facts(self.fresh)
         folder.make()
         facts = elasticluster_facts(self.cluster, str(folder.done))
         variables = {
@@ -127,7 +125,7 @@ class PlaybookRun:
     async def _played(
         self, folder: RunFolder, token: str, transcript: Transcript
     ) -> tuple[int | None, str]:
-        """Run the playbooks; return the exit status, or why they were stopped."""
+        """Run the playbook; return the exit status, or why it was stopped."""
         async with AsyncExitStack() as stack:
             if self.cluster.passphrase:
                 key, passphrase = self.cluster.private_key_path, self.cluster.passphrase
@@ -162,14 +160,14 @@ class PlaybookRun:
             *("--extra-vars", f"@{folder.variables}"),
             *("--forks", str(self.forks)),
             *self.arguments,
-            *self.playbooks,
+            self.playbook,
         ]
 
     def _environment(
         self, folder: RunFolder, token: str, stream: int
     ) -> dict[str, str]:
         settings = environment(folder, self.kept, token, self.any_errors_fatal)
-        settings["ANSIBLE_CONFIG"] = configuration(folder, self.playbooks)
+        settings["ANSIBLE_CONFIG"] = configuration(folder, self.beside)
         settings["AIOEC_STREAM_FD"] = str(stream)
         settings["AIOEC_SECRETS"] = str(folder.variables)
         if self.cluster.passphrase:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from aioelasticluster.model.reports import HostReport, SetupReport
 from aioelasticluster.setup import catalogue
@@ -17,14 +16,15 @@ NEIGHBOURS = str(PLAYBOOKS / "neighbours.yml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One run: these playbooks, one after another, on these hosts.
+    """One run: a playbook on these hosts; the `fresh` ones tell their facts anew.
 
-    One that `gathers` asks its hosts anew for their facts.
+    One playbook only, since Ansible plays no second one for anybody once a host has
+    failed in the first.
     """
 
-    playbooks: tuple[str, ...]
+    playbook: str
     targets: tuple[str, ...]
-    gathers: bool = True
+    fresh: tuple[str, ...] = ()
 
 
 def stages(
@@ -49,12 +49,15 @@ def stages(
     def where(playbook: str) -> tuple[str, ...]:
         return wider if playbook == PACKAGED else _in_order(hosts, targets)
 
-    found = [
-        Stage(playbooks=tuple(map(_path, alike)), targets=chosen)
-        for chosen, alike in groupby(playbooks, key=where)
-    ]
+    found: list[Stage] = []
+    known: set[str] = set()
+    for playbook in playbooks:
+        chosen = where(playbook)
+        fresh = tuple(name for name in chosen if name not in known)
+        found.append(Stage(playbook=_path(playbook), targets=chosen, fresh=fresh))
+        known.update(chosen)
     if packaged and names and rest:
-        found.append(Stage(playbooks=(NEIGHBOURS,), targets=rest, gathers=False))
+        found.append(Stage(playbook=NEIGHBOURS, targets=rest))
     return found
 
 
@@ -64,17 +67,31 @@ def without(stage: Stage, failed: Collection[str]) -> Stage:
     return replace(stage, targets=left)
 
 
-def combined(reports: Sequence[SetupReport]) -> SetupReport:
-    """Return one report of runs that followed one another."""
-    hosts: dict[str, HostReport] = {}
+def combined(
+    reports: Sequence[SetupReport], expected: Collection[str] = ()
+) -> SetupReport:
+    """Return one report of runs that followed one another.
+
+    An expected host that none of them reached was not set up.
+    """
+    reached: dict[str, HostReport] = {}
     for report in reports:
         for name, host in report.hosts.items():
-            hosts[name] = _sum(hosts[name], host) if name in hosts else host
+            reached[name] = _sum(reached[name], host) if name in reached else host
+    hosts = {name: _absent(name) for name in expected} | reached
     return SetupReport(
         hosts=hosts,
         message=next((report.message for report in reports if report.message), ""),
         output="\n".join(report.output for report in reports),
         seconds=sum(report.seconds for report in reports),
+    )
+
+
+def _absent(name: str) -> HostReport:
+    return HostReport(
+        host=name,
+        failed_task="playbook",
+        message="no play of the playbook ran on this host",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,9 @@ SHORTEST_SECRET = 3
 
 #: Exit statuses of ansible-playbook that its counts by host explain.
 EXPLAINED = frozenset({0, 2, 4})
+
+#: Where Ansible has put a list that is removed with the run.
+RETRY = re.compile(r"^\tto retry, use: --limit @.*\n+", re.MULTILINE)
 
 
 class Mask:
@@ -84,6 +88,11 @@ class _Host:
         else:
             self.failed_task = self.failed_task or "unknown"
 
+    def stop(self, task: str, message: str) -> None:
+        """Fail with what stopped it, unless it failed by itself."""
+        if not self.failed_task:
+            self.failed_task, self.message = task, message
+
     def report(self, name: str, absent: str) -> HostReport:
         reached = self.counted or self.failed_task
         return HostReport(
@@ -106,8 +115,8 @@ class Transcript:
     targets: Collection[str]
     listen: Callable[[Event], None]
     mask: Mask
-    complete: bool = True
     _hosts: dict[str, _Host] = field(default_factory=dict)
+    _stopped: dict[str, dict[str, str]] = field(default_factory=dict)
     _ended: bool = False
 
     def take(self, line: bytes) -> None:
@@ -120,6 +129,7 @@ class Transcript:
                 self._take_result(event)
             case "stats":
                 self._take_stats(event["hosts"])
+                self._stopped = event["stopped"]
 
     def _take_task(self, event: Mapping[str, str]) -> None:
         task, play = self.mask(event["task"]), self.mask(event["play"])
@@ -151,14 +161,25 @@ class Transcript:
     ) -> SetupReport:
         """Return what the run came to; only what every host confirmed is success.
 
+        Targets that no play was for are left out, unless the run as a whole failed.
         `status` is the exit status, `stopped` why the run was stopped, if it was.
         """
-        output = self.mask(output)
+        output = self.mask(RETRY.sub("", output))
+        if status != 0:  # else the failure that stopped hosts was rescued on all
+            self._stop_hosts()
         message = stopped or self._trouble(status, output)
-        absent = message or "no play of the playbook ran on this host"
-        named = self.targets if self.complete else [*self._hosts]
-        hosts = {name: self._host(name).report(name, absent) for name in named}
+        absent = message or "Ansible does not count this host in the end"
+        hosts = {
+            name: self._host(name).report(name, absent)
+            for name in self.targets
+            if message or name in self._hosts
+        }
         return SetupReport(hosts=hosts, message=message, output=output, seconds=seconds)
+
+    def _stop_hosts(self) -> None:
+        for name in self.targets:
+            if by := self._stopped.get(name):
+                self._host(name).stop(self.mask(by["task"]), self.mask(by["message"]))
 
     def _trouble(self, status: int | None, output: str) -> str:
         """Return what stopped the run as a whole, empty if nothing did."""

@@ -78,8 +78,14 @@ async def test_one_hosts_failure_is_in_the_report_and_the_others_go_on(
 async def test_any_errors_fatal_is_a_policy_of_the_users(rig: Rig) -> None:
     provider = rig.provider(playbook=rig.playbook(FAILING), any_errors_fatal=True)
     report = await provider.setup(rig.cluster)
-    assert "compute001" in report.failed
+    assert len(report.failed) == 3
+    assert report.hosts["compute001"].message == "non-zero return code: it broke"
+    for name in ("frontend001", "compute002"):
+        assert report.hosts[name].failed_task == "Look"
+        assert "compute001: non-zero return" in report.hosts[name].message
     assert not (rig.home("frontend001") / "went_on").exists()
+    assert "retry" not in report.output
+    assert await rig.left_behind() == []
 
 
 async def test_events_arrive_while_ansible_still_runs(rig: Rig) -> None:

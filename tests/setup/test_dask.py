@@ -132,6 +132,21 @@ async def test_a_worker_that_does_not_come_up_is_blamed_at_once_with_its_log(
     assert scheduler == await dask.state("frontend001", "scheduler")
 
 
+async def test_workers_say_that_it_is_the_scheduler_that_does_not_come_up(
+    make_rig: Callable[..., Rig], wheels: Path
+) -> None:
+    rig = make_rig(["frontend001", "compute001", "compute002"])
+    broken = {"dask_environment": {"PYTHONHOME": "/nowhere"}}
+    provider = DaskRig(rig, wheels).provider(kind_variables={"frontend": broken})
+    report = await provider.setup(rig.cluster)
+    assert report.failed == ("frontend001", "compute001", "compute002")
+    assert report.hosts["frontend001"].failed_task == "dask : Run the scheduler"
+    for name in ("compute001", "compute002"):
+        host = report.hosts[name]
+        assert host.failed_task == "dask : See that the scheduler's host has not failed"
+        assert "frontend001 was not set up" in host.message
+
+
 async def test_without_wheels_and_without_an_index_it_says_who_could_not_fetch_them(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:

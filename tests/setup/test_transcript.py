@@ -37,9 +37,11 @@ class Tape:
     ) -> None:
         self.play("result", host=host, task=task, status=status, message=message)
 
-    def stats(self, **hosts: dict[str, int]) -> None:
+    def stats(self, *, stopped: tuple[str, ...] = (), **hosts: dict[str, int]) -> None:
+        """Play the end; each of the `stopped` was so by the task t on a."""
         counted = {name: {**COUNTS, **counts} for name, counts in hosts.items()}
-        self.play("stats", hosts=counted)
+        by = {"task": "t", "message": "stopped, since it failed on a: because"}
+        self.play("stats", hosts=counted, stopped=dict.fromkeys(stopped, by))
 
 
 def test_lines_become_events_at_once() -> None:
@@ -53,14 +55,60 @@ def test_lines_become_events_at_once() -> None:
     assert (done.node, done.status, done.message) == ("a", "failed", "because")
 
 
-def test_success_needs_every_host_in_the_final_counts() -> None:
+def test_success_needs_the_host_in_the_final_counts() -> None:
     tape = Tape()
     tape.stats(a={}, b={})
     assert tape.transcript.report(0, "", 1.0).ok
     tape = Tape()
+    tape.result("a", "ok")
+    tape.result("b", "ok")
     tape.stats(a={})
     report = tape.transcript.report(0, "", 1.0)
     assert report.failed == ("b",)
+
+
+def test_hosts_that_no_play_was_for_are_left_to_the_other_playbooks() -> None:
+    tape = Tape()
+    tape.stats(a={})
+    report = tape.transcript.report(0, "", 1.0)
+    assert report.ok
+    assert [*report.hosts] == ["a"]
+
+
+def test_a_host_that_was_stopped_has_failed_however_well_its_own_tasks_went() -> None:
+    tape = Tape()
+    tape.result("a", "failed", "because")
+    tape.result("b", "ok", task="before")
+    tape.stats(stopped=("a", "b"), a={"failures": 1}, b={})
+    report = tape.transcript.report(2, "", 1.0)
+    assert report.failed == ("a", "b")
+    assert report.message == ""
+    assert report.hosts["a"].message == "because"
+    assert report.hosts["b"].failed_task == "t"
+    assert report.hosts["b"].message == "stopped, since it failed on a: because"
+
+
+def test_a_host_may_be_stopped_before_anything_ran_on_it() -> None:
+    tape = Tape()
+    tape.result("a", "failed", "because")
+    tape.stats(stopped=("b", "elsewhere"), a={"failures": 1})
+    report = tape.transcript.report(2, "", 1.0)
+    assert report.failed == ("a", "b")
+    assert "failed on a" in report.hosts["b"].message
+
+
+def test_what_ansible_itself_calls_success_stopped_nobody() -> None:
+    tape = Tape()
+    tape.stats(stopped=("b",), a={}, b={})
+    assert tape.transcript.report(0, "", 1.0).ok
+
+
+def test_the_list_that_is_removed_with_the_run_is_not_recommended() -> None:
+    tape = Tape()
+    tape.stats(a={}, b={})
+    output = "fatal\n\n\tto retry, use: --limit @/run/mine.retry\n\nPLAY RECAP\n"
+    report = tape.transcript.report(0, output, 1.0)
+    assert report.output == "fatal\n\nPLAY RECAP\n"
 
 
 def test_an_exit_status_of_0_without_final_counts_is_no_success() -> None:

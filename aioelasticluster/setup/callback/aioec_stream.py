@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -46,12 +48,27 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible is not anno
         super().__init__()
         self._fd = int(os.environ.get("AIOEC_STREAM_FD", "-1"))
         self._play = ""
+        self._unplayed: list[Any] = []
+        self._batch: list[str] = []
+        self._waiting: set[str] = set()
+        self._causes: dict[str, tuple[str, str]] = {}
+        self._last = ("unknown", "failed")
         # No setting names a folder of shell plugins. Workers inherit this one.
         shell_loader.add_directory(os.environ.get("AIOEC_SHELL_PLUGINS", ""))
 
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Remember the plays: Ansible ends early if one fails on all its hosts."""
+        self._unplayed = playbook.get_plays()
+
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Remember the play's name: its tasks are told with it."""
+        """Remember the play's name and its hosts; `serial` plays begin repeatedly."""
         self._play = play.get_name().strip()
+        left = [one for one in self._unplayed if one._uuid != play._uuid]
+        hosts = _variables(play)
+        if len(left) < len(self._unplayed):
+            self._unplayed, self._waiting = left, set(hosts["ansible_play_hosts_all"])
+        self._batch = hosts["ansible_play_batch"]
+        self._waiting.difference_update(self._batch)
         self._forget_secrets()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
@@ -82,7 +99,37 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible is not anno
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Tell the counts by host, in the end."""
         hosts = {host: stats.summarize(host) for host in stats.processed}
-        self._write(event="stats", hosts=hosts)
+        stopped = dict(self._stopped(_failed()))
+        self._write(event="stats", hosts=hosts, stopped=stopped)
+
+    def _stopped(self, failed: set[str]) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield each host that Ansible left out, and why; the last reason counts."""
+        for play in reversed(self._unplayed):
+            # All hosts, if they are a template: it may need what was never asked.
+            for host in _variables(play)["ansible_play_hosts_all"]:
+                yield host, self._before(play.get_name().strip())
+        if failed.issuperset(self._batch):
+            for host in self._waiting:
+                yield host, self._before(self._play)
+        for host in failed:
+            task, told = self._causes.get(host, self._last)
+            yield host, {"task": task, "message": f"stopped, since it {told}"}
+
+    def _before(self, play: str) -> dict[str, str]:
+        task, told = self._last
+        message = f"stopped before play {play!r}: task {task!r} {told}"
+        return {"task": "playbook", "message": message}
+
+    def _remember(self, result: Any, message: str) -> None:
+        """Remember a failure: it may stop hosts other than its own.
+
+        Where nothing but `ignore_unreachable` excuses it, Ansible goes on with nobody.
+        """
+        task, host = result._task, result._host.get_name()
+        self._last = (_name_of(task), f"failed on {host}: {message}")
+        if (task.run_once or task.any_errors_fatal) and not task.ignore_errors:
+            for name in self._batch:
+                self._causes.setdefault(name, self._last)
 
     def _forget_secrets(self) -> None:
         try:
@@ -94,6 +141,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible is not anno
         message = ""
         if status in ("failed", "ignored", "unreachable"):
             message = message_of(result._result)
+            if status != "ignored":
+                self._remember(result, message)
         elif status == "ok" and result._task.action in SAYING:
             message = _text(result._result.get("msg"))[:LONGEST]
         self._write(
@@ -111,6 +160,22 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible is not anno
                 line = line[os.write(self._fd, line) :]
         except OSError:
             pass  # nobody listens any more
+
+
+def _variables(play: Any) -> Any:
+    return play.get_variable_manager().get_vars(play=play)
+
+
+def _failed() -> set[str]:
+    """Return the hosts that Ansible goes on with no more.
+
+    Its counts do not have those that another host's failure stops; a file for people
+    who want to try again does.
+    """
+    folder = Path(os.environ["ANSIBLE_RETRY_FILES_SAVE_PATH"])
+    return {
+        host for path in folder.glob("*.retry") for host in path.read_text().split()
+    }
 
 
 def _name_of(task: Any) -> str:
