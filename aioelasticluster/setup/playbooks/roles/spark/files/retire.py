@@ -32,6 +32,8 @@ def main(patience: float, master: str, addresses: list[str]) -> list[str]:
     if leaving:
         hosts = urlencode([("host", address) for address in leaving]).encode()
         opener.open(f"{pages}/workers/kill/", hosts, timeout=10).close()
+    elif addresses:
+        sys.stderr.write(f"the master knows no worker at {', '.join(addresses)}\n")
     deadline = time.monotonic() + patience
     while busy(pages, leaving) and time.monotonic() < deadline:
         time.sleep(0.2)
