@@ -130,7 +130,7 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         if not self._own_playbooks:
             catalogue.check_known(every)
         if PACKAGED in self._playbooks:
-            catalogue.check_companions(_kinds_inside(used))
+            catalogue.check_companions(_kinds_inside(used), self._variables_set)
         for path in self._own_playbooks:
             if not Path(path).is_file():
                 raise ConfigurationError(
@@ -155,10 +155,14 @@ class AnsibleSetupProvider(AbstractSetupProvider):
                 )
 
     def _warn_of_ignored(self) -> None:
-        given = [self._variables, self._secrets, *self._kind_variables.values()]
         for name, reason in catalogue.IGNORED.items():
-            if any(name in variables for variables in given):
+            if name in self._variables_set:
                 log.warning("variable %s is ignored: %s", name, reason)
+
+    @property
+    def _variables_set(self) -> set[str]:
+        given = [self._variables, self._secrets, *self._kind_variables.values()]
+        return {name for variables in given for name in variables}
 
     @property
     def _own_playbooks(self) -> list[str]:
@@ -180,7 +184,8 @@ class AnsibleSetupProvider(AbstractSetupProvider):
         """
         targets = _targets(cluster, only)
         if PACKAGED in self._playbooks:
-            catalogue.check_companions(members(self._groups, cluster.hosts))
+            inside = members(self._groups, cluster.hosts)
+            catalogue.check_companions(inside, self._variables_set)
         reports: list[SetupReport] = []
         failed: set[str] = set()
         expected: dict[str, None] = {}  # a set that keeps its order

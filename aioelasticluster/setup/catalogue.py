@@ -15,15 +15,17 @@ from aioelasticluster.model.capabilities import Requirements
 class Group:
     """What membership of an Ansible group means.
 
-    `needs` are groups without which this one cannot work; `aliases` are names that
-    ElastiCluster also took for it; `single` groups have one host at most. A host in a
-    group that `hears` is set up again whenever another host comes to a group of the
-    same role: a controller that has to know its workers. `root` and `systemd` are what
-    the role needs on the host.
+    `needs` are groups without which this one cannot work, unless the variable
+    `instead` says what takes their place; `aliases` are names that ElastiCluster also
+    took for it; `single` groups have one host at most. A host in a group that `hears`
+    is set up again whenever another host comes to a group of the same role: a
+    controller that has to know its workers. `root` and `systemd` are what the role
+    needs on the host.
     """
 
     role: str
     needs: tuple[str, ...] = ()
+    instead: str = ""
     aliases: tuple[str, ...] = ()
     single: bool = False
     hears: bool = False
@@ -72,7 +74,13 @@ GROUPS: Mapping[str, Group] = MappingProxyType(
             root=True,
             systemd=True,
         ),
-        "nfs_client": Group(role="nfs", needs=("nfs_server",), root=True, systemd=True),
+        "nfs_client": Group(
+            role="nfs",
+            needs=("nfs_server",),
+            instead="NFS_MOUNTS",
+            root=True,
+            systemd=True,
+        ),
         "nfs_server": Group(
             role="nfs", aliases=("nfs-server",), hears=True, root=True, systemd=True
         ),
@@ -136,22 +144,26 @@ def check_known(groups: Iterable[str]) -> None:
             )
 
 
-def check_companions(members: Mapping[str, Collection[str]]) -> None:
+def check_companions(
+    members: Mapping[str, Collection[str]], variables: Collection[str] = ()
+) -> None:
     """Raise `ConfigurationError` for groups that cannot work as they are filled.
 
     `members` says who is in each group: kinds before a launch, hosts after it.
+    `variables` are the names of those that are set.
     """
     for name, inside in members.items():
         group = GROUPS.get(name)
         if group is None or not inside:
             continue
         for needed in group.needs:
-            if not members.get(needed):
+            if not members.get(needed) and group.instead not in variables:
                 raise ConfigurationError(
                     "groups",
                     name,
                     f"it needs a host in the group {needed}, and there is none",
-                    f"Put a kind of node into {needed}",
+                    f"Put a kind of node into {needed}"
+                    + (f", or set {group.instead}" if group.instead else ""),
                 )
         if group.single and len(inside) > 1:
             raise ConfigurationError(

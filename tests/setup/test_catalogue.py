@@ -56,6 +56,16 @@ def test_a_worker_needs_a_scheduler_and_no_more_than_one() -> None:
     check_companions({"dask_scheduler": ["a001"], "others": ["b001"]})
 
 
+def test_a_client_of_nfs_needs_a_server_unless_it_is_told_what_to_mount() -> None:
+    groups = {"compute": "nfs_client"}
+    with pytest.raises(ConfigurationError, match="nfs_server, or set NFS_MOUNTS"):
+        AnsibleSetupProvider(groups).check(groups)
+    mounts = [{"fs": "filer.example:/home", "mountpoint": "/home"}]
+    kinds = {"compute": {"NFS_MOUNTS": mounts}}
+    AnsibleSetupProvider(groups, kind_variables=kinds).check(groups)
+    AnsibleSetupProvider(groups, variables={"NFS_MOUNTS": mounts}).check(groups)
+
+
 def test_slurm_needs_hosts_with_root_and_systemd() -> None:
     groups = {
         "frontend": "slurm_master",
