@@ -28,6 +28,9 @@ results = client.gather(client.map(square, range(16)))
 print(sum(n for n, _ in results), *sorted({name for _, name in results}))
 """
 
+#: Where the scheduler is, as one is told who asks for no other.
+ADDRESS = "from distributed import Client; print(Client().scheduler.address)"
+
 RAY = """
 from itertools import cycle
 import ray
@@ -104,6 +107,12 @@ async def test_dask_and_jupyterhub_serve_and_change_nothing_when_set_up_again(
     report = await cluster.setup()
     assert report.changed == 0, report
 
+    # A change of the variables restarts the services, each at the port that it had.
+    extra = ("--extra-vars", '{"dask_environment": {"MALLOC_TRIM_THRESHOLD_": "1"}}')
+    await cluster.setup(extra_args=extra)
+    at = await on_frontend(cluster, "dask-python -", ADDRESS)
+    assert at.endswith(":8786")
+
     # Systemd does not bring back a worker that was sent away.
     await cluster.remove_node("compute001")
     said = await on_frontend(cluster, "dask-python -", DASK)
@@ -131,12 +140,15 @@ async def test_ray_and_spark_compute_on_two_hosts(
     await cluster.start()
     await cluster.setup()
     both = "1240 compute001 frontend001"
-    assert await on_frontend(cluster, "ray-python -", RAY) == both
-    assert await on_frontend(cluster, "spark-python -", SPARK) == both
+    assert await on_frontend(cluster, "bin/ray-python -", RAY) == both
+    assert await on_frontend(cluster, "bin/spark-python -", SPARK) == both
+    # Nobody else could use them.
+    shared = await cluster.run("ls /usr/local/bin")
+    assert not any("-python" in result.stdout for result in shared.values()), shared
 
     report = await cluster.setup()
     assert report.changed == 0, report
 
     await cluster.remove_node("compute001")
-    assert await on_frontend(cluster, "ray-python -", RAY) == "1240 frontend001"
-    assert await on_frontend(cluster, "spark-python -", SPARK) == "1240 frontend001"
+    assert await on_frontend(cluster, "bin/ray-python -", RAY) == "1240 frontend001"
+    assert await on_frontend(cluster, "bin/spark-python -", SPARK) == "1240 frontend001"

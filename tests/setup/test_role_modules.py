@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +26,16 @@ def module(role: str, name: str) -> ModuleType:
     return found
 
 
-def run(role: str, name: str, **arguments: Any) -> dict[str, Any]:
+def run(role: str, name: str, *, umask: int = -1, **arguments: Any) -> dict[str, Any]:
     """Run a module as Ansible does; return what it says."""
     path = PLAYBOOKS / "roles" / role / "library" / f"{name}.py"
     given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
     ran = subprocess.run(
-        [sys.executable, str(path)], input=given, capture_output=True, text=True
+        [sys.executable, str(path)],
+        input=given,
+        capture_output=True,
+        text=True,
+        umask=umask,
     )
     said: dict[str, Any] = json.loads(ran.stdout)
     return said
@@ -43,6 +48,22 @@ def test_files_are_written_in_one_step_and_only_once(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "a").read_text() == "one\ntwo\n"
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o600
     assert not run("system", "aioec_files", files=wanted, mode="0600")["changed"]
+
+
+def test_a_strict_umask_closes_no_folder_to_those_who_read_what_is_in_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "new" / "deep" / "a"
+    run("system", "aioec_files", files={str(path): "one"}, umask=0o077)
+    for each, mode in ((path, 0o644), (path.parent, 0o755), (tmp_path / "new", 0o755)):
+        assert each.stat().st_mode & 0o777 == mode
+
+
+def test_workers_of_a_grid_engine_that_was_never_installed_may_leave() -> None:
+    if shutil.which("qconf"):
+        pytest.skip("this machine has Grid Engine")
+    left = run("gridengine", "aioec_gridengine", retired=["compute001"], timeout=1)
+    assert (left["changed"], left["done"]) == (False, [])
 
 
 def test_a_file_that_was_changed_elsewhere_is_written_again(tmp_path: Path) -> None:

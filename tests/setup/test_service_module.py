@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -41,6 +41,19 @@ def test_a_port_counts_once_somebody_listens_on_it(
         assert port not in module.listening()
         server.listen()
         assert port in module.listening()
+
+
+def test_units_that_each_reload_writes_anew_are_no_reason_to_restart(
+    module: ModuleType,
+) -> None:
+    wanted = {"name": "a", "config": ["/etc/a"]}
+    service = module.Service(SimpleNamespace(params=wanted))
+    written = "/etc/systemd/system/a.service.d/b.conf"
+    service.state = {
+        "FragmentPath": "/lib/systemd/system/a.service",
+        "DropInPaths": f"/run/systemd/generator/a.service.d/c.conf {written}",
+    }
+    assert service.files() == ["/etc/a", "/lib/systemd/system/a.service", written]
 
 
 def test_a_file_that_is_newer_than_the_process_is_a_reason_to_restart(

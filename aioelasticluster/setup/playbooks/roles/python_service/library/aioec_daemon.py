@@ -86,6 +86,8 @@ WantedBy=multi-user.target
 
 def main() -> None:
     """Start the process unless it runs as wanted."""
+    if os.geteuid() == 0:
+        os.umask(0o022)  # other users read it, however strict root's is
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
@@ -276,9 +278,11 @@ class Unit(Daemon):
         return subprocess.run(asked).returncode == 0
 
     def stop(self, known: dict[str, Any]) -> None:
-        """Stop one that has no unit: systemd restarts its own by itself."""
+        """Stop it, also if it has a unit: it may have the ports that are wanted."""
         if not known.get("unit"):
             super().stop(known)
+        elif self.is_running(known):
+            self.systemctl("stop", known["unit"])
 
     def systemctl(self, *words: str) -> str:
         """Return what systemctl says; raise `RuntimeError` for what it complains of."""

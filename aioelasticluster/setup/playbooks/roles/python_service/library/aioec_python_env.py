@@ -52,6 +52,8 @@ key: {type: str, description: Hosts with equal keys can use each other's wheels.
 
 def main() -> None:
     """Tell of the environment, build it, or write its launcher."""
+    if os.geteuid() == 0:
+        os.umask(0o022)  # other users read it, however strict root's is
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},

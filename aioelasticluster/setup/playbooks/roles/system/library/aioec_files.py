@@ -28,6 +28,7 @@ written: {type: list, elements: path, description: What was not as wanted.}
 
 def main() -> None:
     """Write what is not as wanted."""
+    os.umask(0o022)  # what a system's services read, however strict root's is
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "dict", "required": True},

@@ -27,6 +27,7 @@ FSTAB = "/etc/fstab"
 
 def main() -> None:
     """Have it mounted; tell whether that is new."""
+    os.umask(0o022)  # what a system's services read, however strict root's is
     module = AnsibleModule(
         argument_spec={
             "source": {"type": "str", "required": True},

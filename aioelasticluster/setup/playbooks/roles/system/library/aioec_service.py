@@ -55,12 +55,16 @@ DISABLED = ("disabled", "enabled-runtime", "linked")
 #: Where a unit's drop-in file goes.
 DROP_IN = "/etc/systemd/system/{}.service.d/aioelasticluster.conf"
 
+#: Where systemd's generators put units, which are as new as its last reload.
+GENERATED = "/run/systemd/generator"
+
 #: How many lines of the journal tell why a service fails.
 LAST_WORDS = 15
 
 
 def main() -> None:
     """See that the service runs."""
+    os.umask(0o022)  # what a system's services read, however strict root's is
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
@@ -137,7 +141,7 @@ class Service:
     def files(self) -> list[str]:
         """Return the files that it has read when it started."""
         units = [self.state["FragmentPath"], *self.state["DropInPaths"].split()]
-        return [*self.wanted["config"], *filter(None, units)]
+        return [*self.wanted["config"], *filter(is_kept, units)]
 
     def act(self, action: str) -> None:
         """Start or restart it; earlier failures do not count against it."""
@@ -181,6 +185,11 @@ def written(path: str, text: str) -> bool:
         file.write(text)
     os.replace(f"{path}.new", path)
     return True
+
+
+def is_kept(unit: str) -> bool:
+    """Tell whether a unit's file is written by people: others are at each reload."""
+    return bool(unit) and not unit.startswith(GENERATED)
 
 
 def started_at(state: dict[str, str]) -> float:
