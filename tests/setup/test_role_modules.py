@@ -74,6 +74,21 @@ def test_a_file_that_was_changed_elsewhere_is_written_again(tmp_path: Path) -> N
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_a_part_of_a_file_is_ours_and_the_rest_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "known_hosts"
+    path.write_text("mine")
+    files: dict[str, Any] = {"label": "hosts of a", "blocks": {str(path): "one\ntwo"}}
+    assert run("system", "aioec_files", **files)["changed"]
+    ours = "# BEGIN hosts of a\none\ntwo\n# END hosts of a\n"
+    assert path.read_text() == f"mine\n{ours}"
+    assert not run("system", "aioec_files", **files)["changed"]
+    path.write_text(f"{path.read_text()}more\n")
+    assert run("system", "aioec_files", **{**files, "blocks": {str(path): ""}})[
+        "changed"
+    ]
+    assert path.read_text() == "mine\n# BEGIN hosts of a\n# END hosts of a\nmore\n"
+
+
 def test_fstab_keeps_its_other_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
