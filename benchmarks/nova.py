@@ -21,7 +21,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -167,6 +167,7 @@ def measured(client: str, count: int, cloud: OpenStackRig) -> Row:
         "folder": str(cloud.folder),
         "network": cloud.network,
         "pids": cloud.pids,
+        "ports": {name: astuple(pair) for name, pair in cloud.ports.items()},
     }
     with fresh_key() as key:
         asked = (client, str(count), str(key), json.dumps(place))
